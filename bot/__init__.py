@@ -1,0 +1,1 @@
+"""otpdesk: a Telegram desk for a team's phone-verification codes."""

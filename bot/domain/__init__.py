@@ -1,0 +1,1 @@
+"""The rules of the desk, pure: no I/O, no clock, nothing of the outside."""

@@ -1,0 +1,206 @@
+"""Everything that can go wrong on purpose, as one tree.
+
+    DeskError
+    ├── Refusal                 the desk says no: nothing was sent, nothing was charged
+    │   ├── WrongUsage          the command cannot be read
+    │   ├── NotPermitted        the role does not reach
+    │   ├── OrderingPaused      an admin, or the desk itself, has stopped new orders
+    │   ├── AccountBusy         an unclear order is still being looked into
+    │   ├── UnknownName         no such platform or country
+    │   ├── NothingOnOffer      no product fits what was asked
+    │   ├── LimitReached        a spend limit would be exceeded
+    │   ├── NoSuchOrder         no order by that name, or not this person's
+    │   └── NotNow              the order is in a state that does not allow it
+    └── SmsError                what SMSCode said, or failed to say
+        ├── ApiError            it said no, with a code; a code nobody knows survives here as itself
+        │   ├── TokenRejected           UNAUTHORIZED
+        │   ├── BalanceTooLow           INSUFFICIENT_BALANCE
+        │   ├── ProductGone             PRODUCT_UNAVAILABLE
+        │   ├── RemoteOrderMissing      ORDER_NOT_FOUND
+        │   └── RateLimited             RATE_LIMITED
+        ├── NotSent             the request never left this machine
+        └── Unclear             it may have arrived: only evidence can tell what it did
+
+The three leaves of `SmsError` are the three outcomes of spending: refused, refused, unknown.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.domain.limits import LimitName
+
+
+class DeskError(Exception):
+    """Root of every error that the desk raises on purpose."""
+
+
+class Refusal(DeskError):
+    """The desk says no before anything was sent: nothing changed and nothing was charged."""
+
+
+class WrongUsage(Refusal):
+    """A command that cannot be read; `problem` says in plain words what is wrong with it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class NotPermitted(Refusal):
+    """The person's role does not reach; `needed` names the least role that would."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"needs the role {needed}")
+        self.needed = needed
+
+
+class OrderingPaused(Refusal):
+    """New orders are stopped; `reason` is what the admin wrote, or why the desk stopped by itself."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AccountBusy(Refusal):
+    """An order with an unclear outcome is being looked into; `seconds` until the next look."""
+
+    def __init__(self, order_id: int, seconds: int) -> None:
+        super().__init__(f"order {order_id} is being looked into for {seconds} s more")
+        self.order_id = order_id
+        self.seconds = seconds
+
+
+class UnknownName(Refusal):
+    """Nothing in the catalog goes by that name; `suggestions` are the nearest ones, best first."""
+
+    def __init__(self, kind: str, typed: str, suggestions: tuple[str, ...]) -> None:
+        super().__init__(f"no {kind} {typed!r}")
+        self.kind = kind
+        self.typed = typed
+        self.suggestions = suggestions
+
+
+class NothingOnOffer(Refusal):
+    """No product fits; `cheapest` (IDR) is what the cheapest one in stock costs, if there is any."""
+
+    def __init__(self, platform: str, countries: tuple[str, ...], max_price: int | None, cheapest: int | None) -> None:
+        super().__init__(f"nothing on offer for {platform} in {', '.join(countries)}")
+        self.platform = platform
+        self.countries = countries
+        self.max_price = max_price
+        self.cheapest = cheapest
+
+
+class LimitReached(Refusal):
+    """A limit would be exceeded. `cap` and `left` are IDR, or orders for `active_orders`."""
+
+    def __init__(self, name: LimitName, cap: int, left: int, asked: int, resets_at: datetime | None = None) -> None:
+        super().__init__(f"{name}: asked {asked}, left {left} of {cap}")
+        self.name = name
+        self.cap = cap
+        self.left = left
+        self.asked = asked
+        self.resets_at = resets_at
+
+
+class NoSuchOrder(Refusal):
+    """No order goes by that name, or it is somebody else's; `live` are the orders that could be meant."""
+
+    def __init__(self, typed: str, live: tuple[int, ...] = ()) -> None:
+        super().__init__(f"no order {typed!r}")
+        self.typed = typed
+        self.live = live
+
+
+class NotNow(Refusal):
+    """The order is in a state that does not allow what was asked."""
+
+    def __init__(self, order_id: int, state: str) -> None:
+        super().__init__(f"order {order_id} is {state}")
+        self.order_id = order_id
+        self.state = state
+
+
+class SmsError(DeskError):
+    """Root of everything that SMSCode said, or failed to say."""
+
+
+class NotSent(SmsError):
+    """The request never left: no connection, no free connection, or the request budget is paused."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Unclear(SmsError):
+    """The request may have arrived and may have had its effect; the answer never came, or made no sense."""
+
+    def __init__(self, reason: str, status: int | None = None, request_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.request_id = request_id
+
+
+_NO_DETAILS: Mapping[str, object] = MappingProxyType({})
+
+
+class ApiError(SmsError):
+    """SMSCode said no. `code` decides, never the message; an unknown code stays what it is."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        status: int = 0,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        details: Mapping[str, object] = _NO_DETAILS,
+    ) -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.details = details
+
+
+class TokenRejected(ApiError):
+    """The SMSCode token is invalid or missing."""
+
+
+class BalanceTooLow(ApiError):
+    """The account cannot pay the order. `balance` and `price` are IDR where they are known."""
+
+    balance: int | None = None
+    price: int | None = None
+
+
+class ProductGone(ApiError):
+    """The stock ran out between the catalog and the order."""
+
+
+class RemoteOrderMissing(ApiError):
+    """SMSCode knows no such order on this account."""
+
+
+class RateLimited(ApiError):
+    """Too many requests; `retry_after` says how many seconds to stay away."""
+
+
+API_ERRORS: Mapping[str, type[ApiError]] = MappingProxyType(
+    {
+        "UNAUTHORIZED": TokenRejected,
+        "INSUFFICIENT_BALANCE": BalanceTooLow,
+        "PRODUCT_UNAVAILABLE": ProductGone,
+        "ORDER_NOT_FOUND": RemoteOrderMissing,
+        "RATE_LIMITED": RateLimited,
+    }
+)
+"""Error codes of the SMSCode guide and what they mean here."""

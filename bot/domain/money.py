@@ -1,0 +1,36 @@
+"""Money: whole Indonesian rupiah, read strictly and written the way people write it."""
+
+import re
+
+from bot.domain.errors import WrongUsage
+
+MOST = 1_000_000_000
+"""The largest amount (IDR) that the desk reads or limits: far above any order, far below any overflow."""
+
+_PLAIN = re.compile(r"[0-9]{1,10}")
+_GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[.,_])[0-9]{3}(?:(?P=mark)[0-9]{3}){0,2}")
+_SHOWN = 24
+
+
+def parse_amount(typed: str) -> int:
+    """Read an amount of IDR: `3500`, `3.500`, `3,500` or `3_500`, nothing cleverer.
+
+    A sign, an exponent, a fraction, or digits of another script are refused rather than guessed at:
+    a price limit read wrongly is money spent wrongly.
+
+    Raises:
+        WrongUsage: it is not a whole amount from 0 to `MOST`.
+    """
+    if not (_PLAIN.fullmatch(typed) or _GROUPED.fullmatch(typed)):
+        shown = typed if len(typed) <= _SHOWN else typed[:_SHOWN] + "…"
+        raise WrongUsage(f"“{shown}” is not an amount; write whole rupiah such as 3500")
+    amount = int(re.sub(r"[.,_]", "", typed))
+    if amount > MOST:
+        raise WrongUsage(f"{format_amount(amount)} is more than the desk handles ({format_amount(MOST)})")
+    return amount
+
+
+def format_amount(amount: int) -> str:
+    """Write IDR for people: `Rp 3.500`; a minus sign stands in front of the currency."""
+    sign = "−" if amount < 0 else ""
+    return f"{sign}Rp {abs(amount):,}".replace(",", ".")

@@ -1,0 +1,62 @@
+"""What the desk has to tell people, without a word of how it is written.
+
+A notice names an order and an SMS by number and never carries a code, so that codes live in one table only and
+their deletion there is real.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class NoticeKind(StrEnum):
+    """Every message that must arrive because it cost money, carries a code, or alerts."""
+
+    NUMBER = "number"
+    """The order's card: the number, its price, its countdown."""
+    CARD = "card"
+    """The order's card again, edited in place after a change."""
+    CODE = "code"
+    """An SMS of an order: always a new message, because it must ring."""
+    ENDED = "ended"
+    """An order ended without another code: refunded, expired, completed."""
+    STRANGE = "strange"
+    """SMSCode reports a status that nobody has seen before."""
+    REFUSED = "refused"
+    """An order could not be placed; the hold is released."""
+    UNCLEAR = "unclear"
+    """Nobody knows yet whether an order was placed; its hold stays."""
+    CLEARED = "cleared"
+    """An unclear order turned out not to have been placed; its hold is released."""
+    CHARGED = "charged"
+    """An unclear order turned out to be paid, without its number ever having been learned."""
+    ALERT = "alert"
+    """Something that admins must know or decide."""
+    TEXT = "text"
+    """A plain answer that could not be sent directly."""
+
+
+class Urgency(IntEnum):
+    """What the courier sends first: codes before cards, cards before talk."""
+
+    CODE = 0
+    CARD = 1
+    TALK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message to be delivered at least once.
+
+    `dedupe_key` makes it at most one row; `order_id` and `revision` say what it is about; `facts` are small
+    values for the text, never a code.
+    """
+
+    kind: NoticeKind
+    chat_id: int
+    dedupe_key: str
+    thread_id: int | None = None
+    order_id: int | None = None
+    revision: int | None = None
+    urgency: Urgency = Urgency.CARD
+    facts: Mapping[str, str | int | None] = field(default_factory=dict)

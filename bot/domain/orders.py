@@ -1,0 +1,160 @@
+"""An order's life: its states, what SMSCode shows of it, and what a fresh look at it means."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class OrderState(StrEnum):
+    """Where an order stands.
+
+        reserved ──► sent ──► waiting ──► received ──► completed
+           │          │ │        │            │
+           │          │ │        └────────────┴──────► canceled · expired
+           │          │ └──► unknown ──► waiting · refused · charged
+           └──────────┴──► refused
+
+    `reserved`: the money is held, nothing has left. `sent`: the request may have left. `unknown`: it may have
+    arrived; only evidence decides. `waiting`: a number is rented. `received`: it has a code. `charged`: paid, but
+    the number was never learned. The rest are ends.
+    """
+
+    RESERVED = "reserved"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    WAITING = "waiting"
+    RECEIVED = "received"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    CHARGED = "charged"
+
+    @property
+    def watched(self) -> bool:
+        """A number is rented and SMSCode may still change it."""
+        return self in _WATCHED
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen to it."""
+        return self in _ENDED
+
+
+_WATCHED = frozenset({OrderState.WAITING, OrderState.RECEIVED})
+_ENDED = frozenset(
+    {
+        OrderState.REFUSED,
+        OrderState.COMPLETED,
+        OrderState.CANCELED,
+        OrderState.EXPIRED,
+        OrderState.CHARGED,
+    }
+)
+
+UNDER_WAY = (OrderState.RESERVED, OrderState.SENT, OrderState.UNKNOWN, OrderState.WAITING)
+"""What `active_orders` counts: an order that holds money or a number and has no code yet."""
+
+
+class RemoteStatus(StrEnum):
+    """SMSCode's word for an order, spelled alike whichever contract is spoken."""
+
+    WAITING = "WAITING"
+    OTP_RECEIVED = "OTP_RECEIVED"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One product of the catalog. `price` is IDR; `stock` is None where SMSCode does not say."""
+
+    product_id: int | str
+    price: int
+    name: str = ""
+    country: str = ""
+    platform: str = ""
+    stock: int | None = None
+
+    @property
+    def in_stock(self) -> bool:
+        """Whether it can be ordered; silence about stock counts as yes."""
+        return self.stock is None or self.stock > 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOrder:
+    """An order as one answer of SMSCode shows it.
+
+    `status` is None for a status nobody has seen before; `raw_status` keeps the word itself. `revision` is None
+    where the contract does not count SMS. `amount` is the charge in IDR where the contract tells it.
+    """
+
+    remote_id: str
+    raw_status: str
+    status: RemoteStatus | None
+    phone_number: str | None = None
+    expires_at: datetime | None = None
+    code: str | None = None
+    text: str | None = None
+    revision: int | None = None
+    amount: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """One SMS of an order: its number within the order, the code and, where known, the whole text."""
+
+    revision: int
+    code: str | None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a fresh look at an order means for it.
+
+    `refund`: the money comes back. `assumed`: it is taken to come back without SMSCode having said so.
+    """
+
+    state: OrderState
+    sms: Sms | None = None
+    refund: bool = False
+    assumed: bool = False
+
+
+def observe(state: OrderState, latest: Sms | None, remote: RemoteOrder) -> Observed:
+    """Decide what `remote` changes about an order in `state` whose newest SMS is `latest`.
+
+    An ended order stays as it ended, but a code that shows up late is still a code. A refund needs evidence: a
+    cancel or an expiry, and no code before or with it (SMSCode refunds a cancel only before the code).
+    """
+    sms = _fresh_sms(latest, remote)
+    if state.ended:
+        return Observed(state, sms)
+    has_code = sms is not None or latest is not None
+    if remote.status is RemoteStatus.CANCELED:
+        return Observed(OrderState.CANCELED, sms, refund=not has_code)
+    if remote.status is RemoteStatus.EXPIRED:
+        return Observed(OrderState.EXPIRED, sms, refund=not has_code, assumed=not has_code)
+    if remote.status is RemoteStatus.COMPLETED:
+        return Observed(OrderState.COMPLETED, sms)
+    return Observed(OrderState.RECEIVED if has_code else OrderState.WAITING, sms)
+
+
+def _fresh_sms(latest: Sms | None, remote: RemoteOrder) -> Sms | None:
+    """The SMS that `remote` shows and that was not known before, if any.
+
+    Where the contract counts, a higher count is new even with the same digits, and a lower one is old news. Where
+    it does not, another code than the latest is a new SMS.
+    """
+    if remote.code is None and remote.text is None:
+        return None
+    known = latest.revision if latest else 0
+    if remote.revision is not None:
+        return Sms(remote.revision, remote.code, remote.text) if remote.revision > known else None
+    if latest is not None and (latest.code, latest.text) == (remote.code, remote.text):
+        return None
+    return Sms(known + 1, remote.code, remote.text)

@@ -1,0 +1,118 @@
+"""Serve a sandbox application on loopback, with the power to cut a connection the way networks do."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_LOOPBACK = "127.0.0.1"
+_EXTENSION = "sandbox.connection"
+
+
+class PortTaken(Exception):
+    """The asked port on loopback belongs to another program."""
+
+
+def reset_connection(scope: Scope) -> None:
+    """Drop the client's connection at once, with a TCP reset and without an answer.
+
+    Raises:
+        KeyError: the application is not served by `LoopbackServer`, so there is no connection to cut.
+    """
+    transport: asyncio.Transport = scope["extensions"][_EXTENSION]["transport"]
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None:
+        # SO_LINGER of zero makes close() send RST instead of FIN: the peer sees "connection reset".
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class _CuttableProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol that lets the application reach its own connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        inner: Any = self.app
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[_EXTENSION] = {"transport": transport}
+            # A request still waiting when the server stops is cancelled; that is no error worth a traceback.
+            with contextlib.suppress(asyncio.CancelledError):
+                await inner(scope, receive, send)
+
+        self.app = application
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program that serves the sandbox."""
+        yield
+
+
+def _bind(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"port {port} on {_LOOPBACK} is taken") from error
+    return listener
+
+
+class LoopbackServer:
+    """An ASGI application behind a real socket on 127.0.0.1, as an async context manager.
+
+    Port 0 lets the system choose; `url` names the address once entered.
+    """
+
+    def __init__(self, app: ASGIApp, port: int = 0) -> None:
+        self._app = app
+        self._port = port
+        self._listener: socket.socket | None = None
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._listener = _bind(self._port)
+        self._port = self._listener.getsockname()[1]
+        self.url = f"http://{_LOOPBACK}:{self._port}"
+        config = uvicorn.Config(
+            self._app,
+            http=_CuttableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="sandbox-server")
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is None or self._task is None or self._listener is None:
+            return
+        self._server.should_exit = True
+        self._server.force_exit = True
+        waiting = list(self._server.server_state.tasks)
+        for request in waiting:
+            request.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await self._task
+        self._listener.close()

@@ -1,0 +1,1 @@
+"""SMSCode: one port, and an adapter for each description of the API."""

@@ -1,0 +1,150 @@
+"""The `guide` contract: the API as the vendor's getting-started guide describes it.
+
+Encoding and decoding are functions without I/O; each names the step of the guide it follows. Fields that the guide
+does not name are read if they are there and missed by nobody if they are not. A created order is never lost to
+strictness: only an answer without its id cannot be kept.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from bot.domain.errors import Unclear
+from bot.domain.orders import Offer, RemoteOrder, RemoteStatus
+from bot.sms.port import CreateRequest, Priority
+from bot.sms.wire import Answer, Call, Wire
+
+_LARGEST: Final = 2**53
+"""Beyond this, JSON numbers are not whole on every machine; no price or balance gets near."""
+
+_STATUSES: Final[Mapping[str, RemoteStatus]] = {
+    "WAITING": RemoteStatus.WAITING,
+    "OTP_RECEIVED": RemoteStatus.OTP_RECEIVED,
+    "COMPLETED": RemoteStatus.COMPLETED,
+    "CANCELLED": RemoteStatus.CANCELED,
+    "EXPIRED": RemoteStatus.EXPIRED,
+}
+_STOCK_FIELDS: Final = ("available", "stock", "stock_count")
+_ORDER_ID: Final = re.compile(r"[^\s/?#\x00-\x1f]{1,128}")
+_LONGEST_TEXT: Final = 1000
+
+
+def decode_balance(answer: Answer) -> int:
+    """Step 1: `{"currency": "IDR", "balance": 150000}`."""
+    balance = _whole(_mapping(answer.data, answer).get("balance"))
+    if balance is None:
+        raise Unclear("SMSCode sent a balance that is no whole number", request_id=answer.request_id)
+    return balance
+
+
+def decode_offers(answer: Answer) -> list[Offer]:
+    """Step 2: the products. A row without a usable id and price is passed over; it cannot be ordered."""
+    if not isinstance(answer.data, list):
+        raise Unclear("SMSCode sent a catalog that is no list", request_id=answer.request_id)
+    offers = (_decode_offer(row) for row in answer.data if isinstance(row, dict))
+    return [offer for offer in offers if offer is not None]
+
+
+def decode_order(answer: Answer) -> RemoteOrder:
+    """Steps 3 and 4: an order, new or read again."""
+    data = _mapping(answer.data, answer)
+    remote_id = data.get("order_id")
+    if not isinstance(remote_id, str) or not _ORDER_ID.fullmatch(remote_id):
+        raise Unclear("SMSCode sent an order without its id", request_id=answer.request_id)
+    raw_status = _text(data.get("status")) or "?"
+    return RemoteOrder(
+        remote_id=remote_id,
+        raw_status=raw_status,
+        status=_STATUSES.get(raw_status),
+        phone_number=_text(data.get("phone_number")),
+        expires_at=_moment(data.get("expires_at")),
+        code=_text(data.get("otp_code")),
+        request_id=answer.request_id,
+    )
+
+
+class GuideAdapter:
+    """`SmsPort` over the guide's endpoints."""
+
+    contract = "guide"
+    creates_are_repeatable = False
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def balance(self) -> int:
+        return decode_balance(await self._wire.send(Call("GET", "/v1/balance")))
+
+    async def offers(self, country: str | None, platform: str | None) -> list[Offer]:
+        asked = {"country": country, "platform": platform}
+        params = {name: value for name, value in asked.items() if value is not None}
+        return decode_offers(await self._wire.send(Call("GET", "/v1/catalog/products", params=params)))
+
+    def create_body(self, offer: Offer) -> str:
+        return json.dumps({"product_id": offer.product_id})
+
+    async def create(self, request: CreateRequest) -> RemoteOrder:
+        return decode_order(await self._wire.send(Call("POST", "/v1/orders", body=request.body)))
+
+    async def read(self, remote_id: str, priority: Priority = Priority.WATCH) -> RemoteOrder:
+        path = f"/v1/orders/{quote(remote_id, safe='')}"
+        return decode_order(await self._wire.send(Call("GET", path, priority=priority)))
+
+    async def cancel(self, remote_id: str) -> None:
+        await self._wire.send(Call("POST", f"/v1/orders/{quote(remote_id, safe='')}/cancel"))
+
+
+def _decode_offer(row: Mapping[str, Any]) -> Offer | None:
+    product_id, price = row.get("id"), _whole(row.get("price"))
+    if isinstance(product_id, bool) or not isinstance(product_id, int | str) or price is None:
+        return None
+    stocks = (_whole(row.get(field)) for field in _STOCK_FIELDS)
+    return Offer(
+        product_id=product_id,
+        price=price,
+        name=_name(row.get("name")),
+        country=_name(row.get("country")),
+        platform=_name(row.get("platform")),
+        stock=next((stock for stock in stocks if stock is not None), None),
+    )
+
+
+def _name(value: object) -> str:
+    """A name given as itself, or as an object that holds it."""
+    if isinstance(value, dict):
+        value = value.get("slug") or value.get("code") or value.get("name")
+    return _text(value) or ""
+
+
+def _mapping(data: object, answer: Answer) -> Mapping[str, Any]:
+    if not isinstance(data, dict):
+        raise Unclear("SMSCode sent an answer that cannot be read", request_id=answer.request_id)
+    return data
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value < _LARGEST or value != int(value):
+        return None
+    return int(value)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+
+
+def _moment(value: object) -> datetime | None:
+    """An ISO 8601 time; one without a zone is UTC, one that is none is nothing."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

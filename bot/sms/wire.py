@@ -1,0 +1,172 @@
+"""HTTP to SMSCode: what leaves, what comes back, and what each failure says about what happened.
+
+The decoding half is plain functions without I/O. Both contracts share the envelope
+`{"success": true, "data": …}` or `{"success": false, "error": {"code", "message"}}`.
+"""
+
+import email.utils
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+
+from bot.clock import Clock
+from bot.domain.errors import API_ERRORS, ApiError, NotSent, SmsError, Unclear
+from bot.sms.budget import RequestBudget
+from bot.sms.port import Priority
+
+log = logging.getLogger(__name__)
+
+TIMEOUT: Final = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=5.0)
+"""Seconds for each phase of a call: a hang becomes a defined outcome within half a minute."""
+
+LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=20.0)
+
+_NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Failures before the first byte: the request had no effect."""
+
+_DEFAULT_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 600.0
+_LARGEST_ANSWER: Final = 8 * 1024 * 1024
+_PAUSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+COMMAND_PATIENCE: Final = 15.0
+"""Seconds a person's command waits out a pause before it says so instead."""
+
+WATCH_PATIENCE: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, ready to leave."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    body: str | None = None
+    headers: Mapping[str, str] | None = None
+    priority: Priority = Priority.COMMAND
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The `data` of a success, with the id that SMSCode's support can find the request by."""
+
+    data: Any
+    request_id: str | None
+
+
+class Wire:
+    """Sends calls through one HTTP client and one request budget."""
+
+    def __init__(self, client: httpx.AsyncClient, budget: RequestBudget, clock: Clock) -> None:
+        self._client = client
+        self._budget = budget
+        self._clock = clock
+
+    async def send(self, call: Call) -> Answer:
+        """Send once, never again by itself.
+
+        Raises:
+            NotSent: it never left. Unclear: it may have had its effect. ApiError: SMSCode said no.
+        """
+        patience = COMMAND_PATIENCE if call.priority is Priority.COMMAND else WATCH_PATIENCE
+        await self._budget.admit(call.priority, patience)
+        started = self._clock.monotonic()
+        try:
+            response = await self._request(call)
+            self._heed(response)
+            answer = decode(response.status_code, response.content, response.headers, self._clock.now())
+        except SmsError as error:
+            log.warning("%s %s failed: %s", call.method, call.path, error)
+            raise
+        elapsed = self._clock.monotonic() - started
+        log.info("%s %s took %.3f s, request %s", call.method, call.path, elapsed, answer.request_id)
+        return answer
+
+    async def _request(self, call: Call) -> httpx.Response:
+        headers = {"Accept": "application/json", **(call.headers or {})}
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            return await self._client.request(
+                call.method, call.path, params=call.params, content=call.body, headers=headers
+            )
+        except _NEVER_LEFT as error:
+            raise NotSent(f"no connection to SMSCode ({type(error).__name__})") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unclear(f"no whole answer from SMSCode ({type(error).__name__})") from error
+
+    def _heed(self, response: httpx.Response) -> None:
+        if response.status_code in _PAUSING:
+            asked = retry_after(response.headers.get("retry-after"), self._clock.now())
+            self._budget.pause(asked if asked is not None else _DEFAULT_PAUSE)
+
+
+def decode(status: int, content: bytes, headers: Mapping[str, str], now: float) -> Answer:
+    """Turn an answer into its data, or into the error it stands for.
+
+    A 5xx, or a success that cannot be read, is `Unclear`: the request may have had its effect. A 4xx is a no even
+    without a readable body, except 408, which a proxy says of requests that it may have passed on.
+    """
+    request_id = headers.get("x-request-id")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        raise Unclear(f"SMSCode answered {status}", status=status, request_id=request_id)
+    envelope = _envelope(content)
+    if envelope is not None and envelope.get("success") is False:
+        raise _refusal(status, envelope, request_id, retry_after(headers.get("retry-after"), now))
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise ApiError(f"HTTP_{status}", status=status, request_id=request_id)
+    if envelope is None or envelope.get("success") is not True or not HTTPStatus(status).is_success:
+        raise Unclear("SMSCode sent an answer that cannot be read", status=status, request_id=request_id)
+    return Answer(envelope.get("data"), request_id)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds to wait, from a `Retry-After` header in either of its forms (RFC 9110 §10.2.3), or None.
+
+    Held between one second and ten minutes: a pause of nothing is no pause, and a clock gone wrong on the other side
+    must not silence the desk for a day.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:9])
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 1.0), _LONGEST_PAUSE)
+
+
+def _envelope(content: bytes) -> dict[str, Any] | None:
+    """The answer's JSON object, or None if it is none."""
+    if len(content) > _LARGEST_ANSWER:
+        return None
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refusal(status: int, envelope: Mapping[str, Any], request_id: str | None, pause: float | None) -> ApiError:
+    error = envelope.get("error")
+    fields: Mapping[str, Any] = error if isinstance(error, dict) else {}
+    code = fields.get("code")
+    code = code if isinstance(code, str) and code else f"HTTP_{status}"
+    details = fields.get("details")
+    return API_ERRORS.get(code, ApiError)(
+        code[:64],
+        str(fields.get("message") or "")[:300],
+        status=status,
+        request_id=request_id,
+        retry_after=pause,
+        details=details if isinstance(details, dict) else {},
+    )

@@ -1,0 +1,1 @@
+"""The desk's memory: one SQLite file, one connection, whole transactions only."""

@@ -1,0 +1,163 @@
+"""The one connection of the process, and the only two ways to use it: `transact` and `read`.
+
+A transaction is a plain function that gets the connection and runs from BEGIN to COMMIT inside the database's
+thread. Nothing can be awaited in it, so two transactions can never interleave and no network call can ever sit
+inside one; and a caller that is cancelled cannot leave half of one behind, because the function does not run in
+the caller.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import IO, Any, Final, Self, TypeVar, cast
+
+import aiosqlite
+
+from storage.migrate import ForeignDatabase, migrate
+
+T = TypeVar("T")
+
+_BUSY_TIMEOUT_MS: Final = 5000
+_PRIVATE: Final = 0o600
+
+_WAL_RESET_FIXED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""SQLite releases in which a WAL reset can no longer lose a commit (sqlite.org, "WAL-reset bug")."""
+
+
+class DatabaseInUse(Exception):
+    """Another process holds the file."""
+
+
+class DatabaseUnusable(Exception):
+    """The file cannot be opened as this desk's database; the message says what to do."""
+
+
+def journal_mode_for(version: tuple[int, int, int]) -> str:
+    """`WAL` where this SQLite release resets its log safely, else `TRUNCATE`."""
+    older_fixes = any(version[:2] == fixed[:2] and version >= fixed for fixed in _WAL_RESET_FIXED)
+    return "WAL" if older_fixes or version >= _WAL_RESET_FIXED[-1] else "TRUNCATE"
+
+
+class Database:
+    """An open database file. Make one with `Database.open`; one process, one instance."""
+
+    def __init__(self, connection: aiosqlite.Connection, lock: IO[bytes], path: Path, journal_mode: str) -> None:
+        self._connection = connection
+        self._lock = lock
+        self.path = path
+        self.journal_mode = journal_mode
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open (or make, mode 0600) the file at `path`, lock it, set its pragmas and migrate it.
+
+        Raises:
+            DatabaseInUse: another process has it open.
+            DatabaseUnusable: it is not ours, newer than this program, damaged, or not writable.
+        """
+        lock = _lock_file(path)
+        try:
+            connection = await aiosqlite.connect(path, isolation_level=None)
+        except BaseException:
+            lock.close()
+            raise
+        try:
+            journal_mode = journal_mode_for(sqlite3.sqlite_version_info)
+            await _in_thread(connection, _prepare, journal_mode)
+        except BaseException as error:
+            await connection.close()
+            lock.close()
+            if isinstance(error, sqlite3.Error | ForeignDatabase):
+                raise DatabaseUnusable(f"{path}: {error}") from error
+            raise
+        return cls(connection, lock, path, journal_mode)
+
+    async def close(self) -> None:
+        """Finish what is queued, close the file and release its lock."""
+        await self._connection.close()
+        self._lock.close()
+
+    async def transact(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `body` as one immediate transaction and return its result once it is on disk.
+
+        An exception in `body` rolls everything back and reaches the caller. A cancelled caller gets its
+        `CancelledError` at once, and the transaction still runs to its end: being cancelled never means "not
+        committed".
+        """
+        return await _in_thread(self._connection, _whole_transaction, body)
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `query`, which must not write, on a view of the data that does not change under it."""
+        return await _in_thread(self._connection, _snapshot, query)
+
+
+async def _in_thread(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: Any) -> T:
+    # aiosqlite runs single statements; running a whole function in its thread is what its own methods are made of
+    # (`_execute`). A public door for it does not exist, so this is the one place that goes through the back.
+    raw = connection._conn  # noqa: SLF001
+    run = cast("Callable[..., Coroutine[None, None, T]]", connection._execute)  # noqa: SLF001
+    future = asyncio.ensure_future(run(work, raw, *arguments))
+    # Shielded, so that aiosqlite's own future is never cancelled and its result never falls on the floor.
+    return await asyncio.shield(future)
+
+
+def _whole_transaction(connection: sqlite3.Connection, body: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = body(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # After a full disk SQLite may have rolled back by itself; a second ROLLBACK would only hide the cause.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return query(connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _prepare(connection: sqlite3.Connection, journal_mode: str) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA journal_mode = {journal_mode}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    migrate(connection)
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    """Take the lock beside the file, and make the file itself private before SQLite writes a byte."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _open_private(path.with_name(path.name + ".lock"))
+    except OSError as error:
+        raise DatabaseUnusable(f"{path}: {error.strerror}; the folder must be writable for otpdesk") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise DatabaseInUse(f"{path} is in use by another otpdesk; stop that one first") from error
+    try:
+        _open_private(path).close()
+    except OSError as error:
+        lock.close()
+        raise DatabaseUnusable(f"{path}: {error.strerror}; otpdesk must be able to write it") from error
+    return lock
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(descriptor, _PRIVATE)
+    return os.fdopen(descriptor, "r+b")

@@ -1,0 +1,224 @@
+"""The ledger: what is held and what is spent, as counters that refuse and as entries that remember.
+
+    free ──hold──► held ──settle──► spent
+      ▲             │                 │
+      └──release────┴─────refund──────┘
+
+Each movement changes four counters (the member's and the team's day and month) and adds append-only entries, in the
+caller's transaction. `discrepancies` proves that both agree. An entry takes from its `credit` account and gives to
+its `debit` account.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.domain.errors import LimitReached
+from bot.domain.limits import Calendar, LimitName, Usage
+from bot.domain.orders import UNDER_WAY
+from storage.members import TEAM
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """The money of one order and where it is booked."""
+
+    order_id: int
+    member_id: int
+    day: str
+    month: str
+    held: int
+    charged: int
+    refunded: int
+
+    @property
+    def budgets(self) -> tuple[tuple[int, str], ...]:
+        return ((self.member_id, self.day), (self.member_id, self.month), (TEAM, self.day), (TEAM, self.month))
+
+
+def hold(
+    connection: sqlite3.Connection,
+    order_id: int,
+    amount: int,
+    caps: Mapping[LimitName, int],
+    calendar: Calendar,
+    now: int,
+) -> None:
+    """Hold `amount` IDR for an order that holds nothing yet, in the order's own window, if every limit allows it.
+
+    Raises:
+        LimitReached: the first limit that does not; the caller's transaction must not be committed.
+    """
+    account = _account(connection, order_id)
+    _check_order(connection, account, amount, caps)
+    names = (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
+    for name, (owner, period) in zip(names, account.budgets, strict=True):
+        _reserve(connection, owner, period, amount, name, caps[name], calendar)
+    connection.execute("UPDATE orders SET held = ? WHERE id = ?", (amount, order_id))
+    _enter(connection, account, "free", "held", amount, "hold", now)
+
+
+def settle(connection: sqlite3.Connection, order_id: int, charged: int, now: int) -> None:
+    """Turn an order's hold into what it really cost; an overcharge is recorded, never refused."""
+    account = _account(connection, order_id)
+    _move(connection, account, reserved=-account.held, settled=charged)
+    connection.execute("UPDATE orders SET held = 0, charged = charged + ? WHERE id = ?", (charged, order_id))
+    _enter(connection, account, "held", "spent", min(account.held, charged), "settle", now)
+    _enter(connection, account, "held", "free", account.held - charged, "settled below the hold", now)
+    _enter(connection, account, "free", "spent", charged - account.held, "overcharge", now)
+
+
+def release(connection: sqlite3.Connection, order_id: int, reason: str, now: int) -> int:
+    """Give an order's whole hold back to what is free; return how much (IDR) that was."""
+    account = _account(connection, order_id)
+    _move(connection, account, reserved=-account.held)
+    connection.execute("UPDATE orders SET held = 0 WHERE id = ?", (order_id,))
+    _enter(connection, account, "held", "free", account.held, reason, now)
+    return account.held
+
+
+def refund(connection: sqlite3.Connection, order_id: int, reason: str, now: int, *, assumed: bool = False) -> int:
+    """Book back all that an order cost, `assumed` when SMSCode did not say so; return the amount (IDR)."""
+    account = _account(connection, order_id)
+    amount = account.charged - account.refunded
+    _move(connection, account, settled=-amount)
+    connection.execute(
+        "UPDATE orders SET refunded = refunded + ?, refund_assumed = ? WHERE id = ?", (amount, int(assumed), order_id)
+    )
+    _enter(connection, account, "spent", "free", amount, reason, now)
+    return amount
+
+
+def usage(connection: sqlite3.Connection, owner: int, period: str) -> Usage:
+    """What a member's, or the team's, day (`2026-03-14`) or month (`2026-03`) holds."""
+    row = connection.execute(
+        "SELECT reserved, settled FROM budget WHERE owner = ? AND period = ?", (owner, period)
+    ).fetchone()
+    return Usage(held=row["reserved"], spent=row["settled"]) if row else Usage(0, 0)
+
+
+def refunded_since(connection: sqlite3.Connection, moment: int) -> int:
+    """How much (IDR) was booked back since that moment, and so should have raised SMSCode's balance."""
+    (amount,) = connection.execute(
+        "SELECT coalesce(sum(amount), 0) FROM entry WHERE credit = 'spent' AND debit = 'free' AND at >= ?", (moment,)
+    ).fetchone()
+    return int(amount)
+
+
+def discrepancies(connection: sqlite3.Connection) -> list[str]:
+    """Every place where counters, orders and entries disagree, in words; empty when the books are right."""
+    return [*_budget_discrepancies(connection), *_order_discrepancies(connection)]
+
+
+def _check_order(connection: sqlite3.Connection, account: _Account, amount: int, caps: Mapping[LimitName, int]) -> None:
+    per_order = caps[LimitName.PER_ORDER]
+    if amount > per_order:
+        raise LimitReached(LimitName.PER_ORDER, per_order, per_order, amount)
+    (others,) = connection.execute(
+        f"SELECT count(*) FROM orders WHERE member_id = ? AND id <> ? AND state IN ({_quoted(UNDER_WAY)})",
+        (account.member_id, account.order_id),
+    ).fetchone()
+    most = caps[LimitName.ACTIVE_ORDERS]
+    if others >= most:
+        raise LimitReached(LimitName.ACTIVE_ORDERS, most, 0, 1)
+
+
+def _reserve(
+    connection: sqlite3.Connection,
+    owner: int,
+    period: str,
+    amount: int,
+    name: LimitName,
+    cap: int,
+    calendar: Calendar,
+) -> None:
+    """Raise one counter if its cap allows it: the check and the change are one statement."""
+    connection.execute(
+        "INSERT INTO budget (owner, period, cap) VALUES (?, ?, ?)"
+        " ON CONFLICT (owner, period) DO UPDATE SET cap = excluded.cap",
+        (owner, period, cap),
+    )
+    raised = connection.execute(
+        "UPDATE budget SET reserved = reserved + ?1"
+        " WHERE owner = ?2 AND period = ?3 AND reserved + settled + ?1 <= cap",
+        (amount, owner, period),
+    )
+    if raised.rowcount != 1:
+        left = usage(connection, owner, period).left(cap)
+        raise LimitReached(name, cap, left, amount, calendar.resets_at(name))
+
+
+def _move(connection: sqlite3.Connection, account: _Account, *, reserved: int = 0, settled: int = 0) -> None:
+    connection.executemany(
+        "UPDATE budget SET reserved = reserved + ?, settled = settled + ? WHERE owner = ? AND period = ?",
+        [(reserved, settled, owner, period) for owner, period in account.budgets],
+    )
+
+
+def _enter(
+    connection: sqlite3.Connection, account: _Account, credit: str, debit: str, amount: int, reason: str, now: int
+) -> None:
+    if amount <= 0:
+        return
+    connection.execute(
+        "INSERT INTO entry (order_id, member_id, day, month, debit, credit, amount, reason, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (account.order_id, account.member_id, account.day, account.month, debit, credit, amount, reason, now),
+    )
+
+
+def _account(connection: sqlite3.Connection, order_id: int) -> _Account:
+    row = connection.execute(
+        "SELECT id AS order_id, member_id, day, month, held, charged, refunded FROM orders WHERE id = ?", (order_id,)
+    ).fetchone()
+    return _Account(**row)
+
+
+def _quoted(values: tuple[str, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+_BALANCE = (
+    "SUM(CASE WHEN debit = '{0}' THEN amount WHEN credit = '{0}' THEN -amount ELSE 0 END)"  # over any set of entries
+)
+
+
+def _budget_discrepancies(connection: sqlite3.Connection) -> list[str]:
+    held, spent = _BALANCE.format("held"), _BALANCE.format("spent")
+    groups = " UNION ALL ".join(
+        f"SELECT {owner} AS owner, {period} AS period, {held} AS held, {spent} AS spent FROM entry GROUP BY 1, 2"
+        for owner in ("member_id", str(TEAM))
+        for period in ("day", "month")
+    )
+    rows = connection.execute(
+        "SELECT owner, period, SUM(reserved) AS reserved, SUM(settled) AS settled, SUM(held) AS held,"
+        " SUM(spent) AS spent FROM (SELECT owner, period, reserved, settled, 0 AS held, 0 AS spent FROM budget"
+        f" UNION ALL SELECT owner, period, 0, 0, held, spent FROM ({groups}))"
+        " GROUP BY owner, period HAVING SUM(reserved) <> SUM(held) OR SUM(settled) <> SUM(spent)"
+    )
+    return [
+        f"{_owner(row['owner'])}, {row['period']}: counters say {row['reserved']} held and {row['settled']} spent,"
+        f" entries say {row['held']} and {row['spent']}"
+        for row in rows
+    ]
+
+
+def _owner(owner: int) -> str:
+    return "the team" if owner == TEAM else f"member {owner}"
+
+
+def _order_discrepancies(connection: sqlite3.Connection) -> list[str]:
+    held, spent = _BALANCE.format("held"), _BALANCE.format("spent")
+    rows = connection.execute(
+        "SELECT o.id, o.state, o.held, o.charged - o.refunded AS cost,"
+        " coalesce(e.held, 0) AS entered_held, coalesce(e.spent, 0) AS entered_spent FROM orders o"
+        f" LEFT JOIN (SELECT order_id, {held} AS held, {spent} AS spent FROM entry GROUP BY order_id) e"
+        " ON e.order_id = o.id"
+        " WHERE o.held <> coalesce(e.held, 0) OR o.charged - o.refunded <> coalesce(e.spent, 0)"
+        " OR (o.state IN ('reserved', 'sent', 'unknown') AND o.held <> o.price)"
+    )
+    return [
+        f"order #{row['id']} ({row['state']}) says {row['held']} held and {row['cost']} spent,"
+        f" entries say {row['entered_held']} and {row['entered_spent']}"
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""Numbered SQL files; each takes the schema one version further."""

@@ -1,0 +1,320 @@
+"""Orders: the durable intent before anything is sent, and what became of it."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from bot.domain.limits import Window
+from bot.domain.orders import OrderState, RemoteOrder, Sms
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order's row. Times are unix milliseconds, money is IDR."""
+
+    id: int
+    command_key: str
+    member_id: int
+    chat_id: int
+    thread_id: int | None
+    platform: str
+    countries: str
+    max_price: int | None
+    note: str
+    state: OrderState
+    day: str
+    month: str
+    attempt: int
+    country: str
+    product: str
+    price: int
+    request_key: str
+    request_body: str
+    held: int
+    charged: int
+    refunded: int
+    refund_assumed: bool
+    balance_before: int | None
+    remote_id: str | None
+    phone_number: str | None
+    remote_status: str | None
+    expires_at: int | None
+    card_message_id: int | None
+    error: str | None
+    needs_admin: bool
+    created_at: int
+    sent_at: int | None
+    placed_at: int | None
+    ended_at: int | None
+
+    @property
+    def window(self) -> Window:
+        """The day and month it is booked in."""
+        return Window(self.day, self.month)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for what: the part of an order that no offer changes."""
+
+    command_key: str
+    member_id: int
+    chat_id: int
+    thread_id: int | None
+    platform: str
+    countries: str
+    max_price: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One attempt at one offer, exactly as it will be sent."""
+
+    attempt: int
+    country: str
+    product: str
+    price: int
+    request_key: str
+    request_body: str
+
+
+def insert(connection: sqlite3.Connection, request: Request, window: Window, intent: Intent, now: int) -> int:
+    """Keep a new order as `reserved`, holding nothing yet; return its number."""
+    return _inserted_id(
+        connection.execute(
+            "INSERT INTO orders (command_key, member_id, chat_id, thread_id, platform, countries, max_price, note,"
+            " state, day, month, attempt, country, product, price, request_key, request_body, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request.command_key,
+                request.member_id,
+                request.chat_id,
+                request.thread_id,
+                request.platform,
+                request.countries,
+                request.max_price,
+                request.note,
+                window.day,
+                window.month,
+                intent.attempt,
+                intent.country,
+                intent.product,
+                intent.price,
+                intent.request_key,
+                intent.request_body,
+                now,
+            ),
+        )
+    )
+
+
+def retry(connection: sqlite3.Connection, order_id: int, intent: Intent) -> None:
+    """Turn an order whose last attempt was refused to its next one, `reserved` again."""
+    connection.execute(
+        "UPDATE orders SET state = 'reserved', attempt = ?, country = ?, product = ?, price = ?, request_key = ?,"
+        " request_body = ?, balance_before = NULL, sent_at = NULL, ended_at = NULL, error = NULL WHERE id = ?",
+        (
+            intent.attempt,
+            intent.country,
+            intent.product,
+            intent.price,
+            intent.request_key,
+            intent.request_body,
+            order_id,
+        ),
+    )
+
+
+def mark_sent(connection: sqlite3.Connection, order_id: int, balance_before: int | None, now: int) -> None:
+    """From here on the request may have left this machine."""
+    connection.execute(
+        "UPDATE orders SET state = 'sent', balance_before = ?, sent_at = ? WHERE id = ?",
+        (balance_before, now, order_id),
+    )
+
+
+def mark_unknown(connection: sqlite3.Connection, order_id: int, error: str) -> None:
+    """Nobody knows whether the request had its effect."""
+    connection.execute("UPDATE orders SET state = 'unknown', error = ? WHERE id = ?", (error, order_id))
+
+
+def mark_refused(connection: sqlite3.Connection, order_id: int, error: str, now: int) -> None:
+    """The order was not placed; `error` says why, as a code."""
+    connection.execute(
+        "UPDATE orders SET state = 'refused', error = ?, needs_admin = 0, ended_at = ? WHERE id = ?",
+        (error, now, order_id),
+    )
+
+
+def mark_charged(connection: sqlite3.Connection, order_id: int, now: int) -> None:
+    """The order was paid, but its number was never learned."""
+    connection.execute(
+        "UPDATE orders SET state = 'charged', needs_admin = 0, ended_at = ? WHERE id = ?", (now, order_id)
+    )
+
+
+def mark_needs_admin(connection: sqlite3.Connection, order_id: int) -> bool:
+    """Leave an order to an admin's decision; say whether that is new."""
+    marked = connection.execute("UPDATE orders SET needs_admin = 1 WHERE id = ? AND needs_admin = 0", (order_id,))
+    return marked.rowcount == 1
+
+
+def mark_placed(connection: sqlite3.Connection, order_id: int, remote: RemoteOrder, now: int) -> None:
+    """A number is rented."""
+    connection.execute(
+        "UPDATE orders SET state = 'waiting', remote_id = ?, phone_number = ?, remote_status = ?, expires_at = ?,"
+        " error = NULL, placed_at = ? WHERE id = ?",
+        (
+            remote.remote_id,
+            remote.phone_number,
+            remote.raw_status,
+            milliseconds(remote),
+            now,
+            order_id,
+        ),
+    )
+
+
+def mark_observed(
+    connection: sqlite3.Connection, order_id: int, state: OrderState, remote: RemoteOrder, now: int
+) -> None:
+    """Keep what a fresh look at the order showed."""
+    connection.execute(
+        "UPDATE orders SET state = ?, remote_status = ?, phone_number = coalesce(?, phone_number),"
+        " expires_at = coalesce(?, expires_at), needs_admin = 0, ended_at = coalesce(ended_at, ?) WHERE id = ?",
+        (
+            state,
+            remote.raw_status,
+            remote.phone_number,
+            milliseconds(remote),
+            now if state.ended else None,
+            order_id,
+        ),
+    )
+
+
+def keep_card(connection: sqlite3.Connection, order_id: int, message_id: int) -> None:
+    """Remember the message that shows the order's card, so that it can be edited."""
+    connection.execute("UPDATE orders SET card_message_id = ? WHERE id = ?", (message_id, order_id))
+
+
+def get(connection: sqlite3.Connection, order_id: int) -> Order | None:
+    """The order by its short number."""
+    return _first(connection, "id = ?", order_id)
+
+
+def by_command(connection: sqlite3.Connection, command_key: str) -> Order | None:
+    """The order that a command has led to."""
+    return _first(connection, "command_key = ?", command_key)
+
+
+def by_card(connection: sqlite3.Connection, chat_id: int, message_id: int) -> Order | None:
+    """The order that a message of the bot speaks of: its card or one of its codes."""
+    row = connection.execute(
+        "SELECT order_id FROM outbox WHERE chat_id = ? AND message_id = ? AND order_id IS NOT NULL LIMIT 1",
+        (chat_id, message_id),
+    ).fetchone()
+    return get(connection, row["order_id"]) if row else None
+
+
+def watched(connection: sqlite3.Connection) -> list[Order]:
+    """Every order whose number is rented, oldest first."""
+    return _many(connection, "state IN ('waiting', 'received') ORDER BY id")
+
+
+def unclear(connection: sqlite3.Connection) -> list[Order]:
+    """Every order of which nobody knows whether it was placed, oldest first."""
+    return _many(connection, "state = 'unknown' ORDER BY id")
+
+
+def interrupted(connection: sqlite3.Connection) -> list[Order]:
+    """Orders that a crash left on their way: `reserved` ones never left, `sent` ones may have."""
+    return _many(connection, "state IN ('reserved', 'sent') ORDER BY id")
+
+
+def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order]:
+    """A member's orders that have not ended, or everybody's, newest first."""
+    return _many(
+        connection,
+        "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
+        " AND (?1 IS NULL OR member_id = ?1) ORDER BY id DESC",
+        member_id,
+    )
+
+
+def newest_of(connection: sqlite3.Connection, member_id: int, limit: int) -> list[Order]:
+    """A member's newest orders, ended or not."""
+    return _many(connection, "member_id = ?1 ORDER BY id DESC LIMIT ?2", member_id, limit)
+
+
+def cancels_on(connection: sqlite3.Connection, member_id: int, day: str) -> int:
+    """How many of a member's orders of that day ended by a cancel."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM orders WHERE member_id = ? AND day = ? AND state = 'canceled'", (member_id, day)
+    ).fetchone()
+    return int(count)
+
+
+def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:
+    """The newest SMS of an order; its code and text are None once purged."""
+    row = connection.execute(
+        "SELECT revision, code, text FROM sms WHERE order_id = ? ORDER BY revision DESC LIMIT 1", (order_id,)
+    ).fetchone()
+    return Sms(**row) if row else None
+
+
+def sms(connection: sqlite3.Connection, order_id: int, revision: int) -> Sms | None:
+    """One SMS of an order."""
+    row = connection.execute(
+        "SELECT revision, code, text FROM sms WHERE order_id = ? AND revision = ?", (order_id, revision)
+    ).fetchone()
+    return Sms(**row) if row else None
+
+
+def add_sms(connection: sqlite3.Connection, order_id: int, message: Sms, now: int) -> None:
+    """Keep an SMS that was not known before."""
+    connection.execute(
+        "INSERT INTO sms (order_id, revision, code, text, seen_at) VALUES (?, ?, ?, ?, ?)",
+        (order_id, message.revision, message.code, message.text, now),
+    )
+
+
+def purge_codes(connection: sqlite3.Connection, seen_before: int) -> int:
+    """Forget codes and texts seen before that moment, of ended orders only; return how many SMS that were.
+
+    With `secure_delete` on, SQLite overwrites them on disk. A live order keeps its newest code, which is what tells a
+    second SMS from the same one shown again.
+    """
+    return connection.execute(
+        "UPDATE sms SET code = NULL, text = NULL, purged = 1 WHERE purged = 0 AND seen_at < ?"
+        " AND order_id IN (SELECT id FROM orders WHERE ended_at IS NOT NULL)",
+        (seen_before,),
+    ).rowcount
+
+
+def milliseconds(remote: RemoteOrder) -> int | None:
+    """When the order expires, in unix milliseconds, if SMSCode says so."""
+    return round(remote.expires_at.timestamp() * 1000) if remote.expires_at else None
+
+
+def _first(connection: sqlite3.Connection, condition: str, value: str | int) -> Order | None:
+    found = _many(connection, condition, value)
+    return found[0] if found else None
+
+
+def _many(connection: sqlite3.Connection, condition: str, *values: str | int | None) -> list[Order]:
+    rows = connection.execute(f"SELECT * FROM orders WHERE {condition}", values)
+    return [_order(row) for row in rows]
+
+
+def _order(row: sqlite3.Row) -> Order:
+    values = dict(row)
+    values["state"] = OrderState(values["state"])
+    values["refund_assumed"] = bool(values["refund_assumed"])
+    values["needs_admin"] = bool(values["needs_admin"])
+    return Order(**values)
+
+
+def _inserted_id(cursor: sqlite3.Cursor) -> int:
+    assert cursor.lastrowid is not None  # noqa: S101 (an INSERT always has one)
+    return cursor.lastrowid

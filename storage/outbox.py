@@ -1,0 +1,128 @@
+"""The outbox: messages that must arrive at least once, in the order of their urgency."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bot.domain.notices import Notice, NoticeKind, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A notice on its way. `repeated` says that it may have arrived before."""
+
+    id: int
+    notice: Notice
+    repeated: bool
+    attempts: int
+    created_at: int
+
+
+_COLUMNS = (
+    "id, dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts, repeated, attempts, created_at"
+)
+
+
+def put(connection: sqlite3.Connection, notice: Notice, now: int, not_before: int | None = None) -> bool:
+    """Keep a notice for the courier; one with a known dedupe key changes nothing. Say whether it is new."""
+    inserted = connection.execute(
+        "INSERT OR IGNORE INTO outbox (dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts,"
+        " not_before, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            notice.dedupe_key,
+            notice.chat_id,
+            notice.thread_id,
+            notice.kind,
+            notice.urgency,
+            notice.order_id,
+            notice.revision,
+            json.dumps(dict(notice.facts), ensure_ascii=False),
+            not_before if not_before is not None else now,
+            now,
+        ),
+    )
+    return inserted.rowcount == 1
+
+
+def claim(connection: sqlite3.Connection, busy: Iterable[int], now: int, limit: int) -> list[Letter]:
+    """Take the most urgent due letter of each chat that is not `busy`, and mark it as being sent.
+
+    The mark is on disk before the first byte leaves, so that a crash in between is known afterwards.
+    """
+    excluded = sorted(set(busy))
+    others = f"chat_id NOT IN ({','.join('?' * len(excluded))})"
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM (SELECT *, row_number() OVER (PARTITION BY chat_id ORDER BY urgency, id) AS place"
+        f" FROM outbox WHERE state = 'pending' AND not_before <= ? AND {others})"
+        " WHERE place = 1 ORDER BY urgency, id LIMIT ?",
+        (now, *excluded, limit),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?", [(row["id"],) for row in rows]
+    )
+    return [_letter(row) for row in rows]
+
+
+def delivered(connection: sqlite3.Connection, letter_id: int, message_id: int | None, now: int) -> None:
+    """Mark a letter as arrived."""
+    connection.execute(
+        "UPDATE outbox SET state = 'sent', message_id = ?, sent_at = ?, error = NULL WHERE id = ?",
+        (message_id, now, letter_id),
+    )
+
+
+def postpone(connection: sqlite3.Connection, letter_id: int, until: int, error: str, *, repeated: bool) -> None:
+    """Put a letter back until then. `repeated` when this try may have arrived after all."""
+    connection.execute(
+        "UPDATE outbox SET state = 'pending', not_before = ?, error = ?, repeated = max(repeated, ?) WHERE id = ?",
+        (until, error, int(repeated), letter_id),
+    )
+
+
+def postpone_chat(connection: sqlite3.Connection, chat_id: int, until: int) -> None:
+    """Let nothing leave for that chat before then."""
+    connection.execute(
+        "UPDATE outbox SET not_before = max(not_before, ?) WHERE state = 'pending' AND chat_id = ?", (until, chat_id)
+    )
+
+
+def bury(connection: sqlite3.Connection, letter_id: int, error: str, now: int) -> None:
+    """Give up on a letter; it stays as a dead letter for admins to see."""
+    connection.execute("UPDATE outbox SET state = 'dead', error = ?, sent_at = ? WHERE id = ?", (error, now, letter_id))
+
+
+def revive(connection: sqlite3.Connection) -> int:
+    """After a crash: what was being sent goes out again, marked as a possible repeat. Return how many."""
+    return connection.execute("UPDATE outbox SET state = 'pending', repeated = 1 WHERE state = 'sending'").rowcount
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """When (unix ms) the next waiting letter may leave, or None if none waits."""
+    (moment,) = connection.execute("SELECT min(not_before) FROM outbox WHERE state = 'pending'").fetchone()
+    return None if moment is None else int(moment)
+
+
+def depth(connection: sqlite3.Connection) -> Mapping[str, int]:
+    """How many letters wait, are under way, or are dead."""
+    rows = connection.execute("SELECT state, count(*) AS n FROM outbox WHERE state <> 'sent' GROUP BY state")
+    return {row["state"]: row["n"] for row in rows}
+
+
+def forget(connection: sqlite3.Connection, sent_before: int) -> int:
+    """Delete letters that arrived before that moment; return how many."""
+    return connection.execute("DELETE FROM outbox WHERE state = 'sent' AND sent_at < ?", (sent_before,)).rowcount
+
+
+def _letter(row: sqlite3.Row) -> Letter:
+    notice = Notice(
+        kind=NoticeKind(row["kind"]),
+        chat_id=row["chat_id"],
+        dedupe_key=row["dedupe_key"],
+        thread_id=row["thread_id"],
+        order_id=row["order_id"],
+        revision=row["revision"],
+        urgency=Urgency(row["urgency"]),
+        facts=json.loads(row["facts"]),
+    )
+    return Letter(row["id"], notice, bool(row["repeated"]), row["attempts"], row["created_at"])
