@@ -50,3 +50,11 @@ def latest(connection: sqlite3.Connection, limit: int, order_id: int | None = No
         (order_id, limit),
     )
     return [Line(**{**row, "detail": json.loads(row["detail"])}) for row in map(dict, rows)]
+
+
+def count(connection: sqlite3.Connection, actor_id: int, action: str, since: int) -> int:
+    """How often somebody has done something since that moment."""
+    (number,) = connection.execute(
+        "SELECT count(*) FROM audit WHERE actor_id = ? AND action = ? AND at >= ?", (actor_id, action, since)
+    ).fetchone()
+    return int(number)

@@ -24,7 +24,7 @@ class Button:
     owner: int
     facts: Facts
     expires_at: int
-    used_at: int | None
+    used_by: str | None
 
 
 def make(connection: sqlite3.Connection, action: str, owner: int, facts: Facts, expires_at: int) -> str:
@@ -40,15 +40,19 @@ def make(connection: sqlite3.Connection, action: str, owner: int, facts: Facts, 
 def find(connection: sqlite3.Connection, nonce: str) -> Button | None:
     """The button by that nonce, or None."""
     row = connection.execute(
-        "SELECT nonce, action, owner, facts, expires_at, used_at FROM buttons WHERE nonce = ?", (nonce,)
+        "SELECT nonce, action, owner, facts, expires_at, used_by FROM buttons WHERE nonce = ?", (nonce,)
     ).fetchone()
     return Button(**{**dict(row), "facts": json.loads(row["facts"])}) if row else None
 
 
-def use(connection: sqlite3.Connection, nonce: str, now: int) -> bool:
-    """Use a button up; say whether this press was the one."""
+def use(connection: sqlite3.Connection, nonce: str, key: str, now: int) -> bool:
+    """Use a button up for the update called `key`; say whether that update is the one.
+
+    The same update may use it again: after a crash it is dealt with a second time, and must not be turned away.
+    """
     used = connection.execute(
-        "UPDATE buttons SET used_at = ? WHERE nonce = ? AND used_at IS NULL AND expires_at > ?", (now, nonce, now)
+        "UPDATE buttons SET used_by = ? WHERE nonce = ? AND (used_by IS NULL OR used_by = ?) AND expires_at > ?",
+        (key, nonce, key, now),
     )
     return used.rowcount == 1
 

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, Self, TypeVar, cast
 
 import aiosqlite
 
-from storage.migrate import ForeignDatabase, migrate
+from storage.migrate import ForeignDatabase, check, migrate
 
 T = TypeVar("T")
 
@@ -66,13 +66,15 @@ class Database:
             lock.close()
             raise
         try:
-            journal_mode = journal_mode_for(sqlite3.sqlite_version_info)
-            await _in_thread(connection, _prepare, journal_mode)
+            journal_mode = await _in_thread(connection, _prepare, journal_mode_for(sqlite3.sqlite_version_info))
         except BaseException as error:
             await connection.close()
             lock.close()
-            if isinstance(error, sqlite3.Error | ForeignDatabase):
+            if isinstance(error, ForeignDatabase):
                 raise DatabaseUnusable(f"{path}: {error}") from error
+            if isinstance(error, sqlite3.Error):
+                advice = "make room if the disk is full, else restore a backup or name another file in storage.path"
+                raise DatabaseUnusable(f"{path}: {error}; {advice}") from error
             raise
         return cls(connection, lock, path, journal_mode)
 
@@ -90,8 +92,13 @@ class Database:
         """
         return await _in_thread(self._connection, _whole_transaction, body)
 
+    async def shrink_journal(self) -> None:
+        """Leave nothing of deleted rows in the journal; in `TRUNCATE` mode each commit does that already."""
+        if self.journal_mode == "WAL":
+            await _in_thread(self._connection, _truncate_log)
+
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query`, which must not write, on a view of the data that does not change under it."""
+        """Run `query` on a view of the data that does not change under it; a write in it is an `OperationalError`."""
         return await _in_thread(self._connection, _snapshot, query)
 
 
@@ -119,21 +126,31 @@ def _whole_transaction(connection: sqlite3.Connection, body: Callable[[sqlite3.C
 
 
 def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
-    connection.execute("BEGIN")
+    connection.execute("PRAGMA query_only = ON")
     try:
+        connection.execute("BEGIN")
         return query(connection)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("PRAGMA query_only = OFF")
 
 
-def _prepare(connection: sqlite3.Connection, journal_mode: str) -> None:
+def _truncate_log(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _prepare(connection: sqlite3.Connection, wanted_mode: str) -> str:
+    """Set the connection up and return the journal mode that the file really has."""
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    connection.execute(f"PRAGMA journal_mode = {journal_mode}")
+    check(connection)  # first, because a journal mode is written into the file and this one may be somebody else's
+    (journal_mode,) = connection.execute(f"PRAGMA journal_mode = {wanted_mode}").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
     migrate(connection)
+    return str(journal_mode).upper()
 
 
 def _lock_file(path: Path) -> IO[bytes]:

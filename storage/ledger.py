@@ -48,8 +48,11 @@ def hold(
 
     Raises:
         LimitReached: the first limit that does not; the caller's transaction must not be committed.
+        ValueError: the order holds something already.
     """
     account = _account(connection, order_id)
+    if account.held:
+        raise ValueError(f"order {order_id} already holds {account.held}")
     _check_order(connection, account, amount, caps)
     names = (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
     for name, (owner, period) in zip(names, account.budgets, strict=True):

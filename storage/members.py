@@ -36,6 +36,12 @@ def name_of(connection: sqlite3.Connection, user_id: int) -> str | None:
     return str(row["name"]) if row else None
 
 
+def stranger_name(connection: sqlite3.Connection, user_id: int) -> str | None:
+    """The name a stranger gave when they were last noticed."""
+    row = connection.execute("SELECT name FROM access_requests WHERE user_id = ?", (user_id,)).fetchone()
+    return str(row["name"]) if row else None
+
+
 def allow(connection: sqlite3.Connection, user_id: int, name: str, role: Role, added_by: int, now: int) -> None:
     """Put a person on the allowlist, or back on it, with that role."""
     connection.execute(

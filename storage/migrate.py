@@ -24,22 +24,24 @@ def migrate(connection: sqlite3.Connection) -> int:
     Raises:
         ForeignDatabase: the file belongs to another program or to a newer otpdesk. It is left untouched.
     """
+    version = check(connection)
     scripts = migrations()
-    version = _version_of(connection, len(scripts))
     for number, script in enumerate(scripts[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\n"
-            f"PRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
-        )
+        _apply(connection, number, script)
     return len(scripts)
 
 
-def _version_of(connection: sqlite3.Connection, newest: int) -> int:
-    """The schema version the file has now, once it is known to be ours."""
+def check(connection: sqlite3.Connection) -> int:
+    """The schema version the file has now, 0 for an empty one; nothing is written.
+
+    Raises:
+        ForeignDatabase: the file belongs to another program or to a newer otpdesk.
+    """
+    newest = len(migrations())
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables and owner != APPLICATION_ID:
+    if owner != APPLICATION_ID and (owner or version or tables):
         raise ForeignDatabase("this file is a database of another program; name another file in storage.path")
     if version > newest:
         raise ForeignDatabase(
@@ -47,3 +49,15 @@ def _version_of(connection: sqlite3.Connection, newest: int) -> int:
             "install that version, or restore a backup made before the upgrade"
         )
     return int(version)
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\n"
+            f"PRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
+        )
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

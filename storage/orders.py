@@ -108,12 +108,19 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
     )
 
 
-def retry(connection: sqlite3.Connection, order_id: int, intent: Intent) -> None:
-    """Turn an order whose last attempt was refused to its next one, `reserved` again."""
-    connection.execute(
-        "UPDATE orders SET state = 'reserved', attempt = ?, country = ?, product = ?, price = ?, request_key = ?,"
-        " request_body = ?, balance_before = NULL, sent_at = NULL, ended_at = NULL, error = NULL WHERE id = ?",
+def retry(connection: sqlite3.Connection, order_id: int, window: Window, intent: Intent) -> None:
+    """Turn an order whose last attempt was refused to its next one, `reserved` again, booked in `window`.
+
+    Raises:
+        ValueError: the order is in another state, so a second attempt could be a second paid order.
+    """
+    turned = connection.execute(
+        "UPDATE orders SET state = 'reserved', day = ?, month = ?, attempt = ?, country = ?, product = ?, price = ?,"
+        " request_key = ?, request_body = ?, balance_before = NULL, sent_at = NULL, ended_at = NULL, error = NULL"
+        " WHERE id = ? AND state = 'refused'",
         (
+            window.day,
+            window.month,
             intent.attempt,
             intent.country,
             intent.product,
@@ -123,6 +130,8 @@ def retry(connection: sqlite3.Connection, order_id: int, intent: Intent) -> None
             order_id,
         ),
     )
+    if turned.rowcount != 1:
+        raise ValueError(f"order {order_id} is not one whose last attempt was refused")
 
 
 def mark_sent(connection: sqlite3.Connection, order_id: int, balance_before: int | None, now: int) -> None:
@@ -150,6 +159,13 @@ def mark_charged(connection: sqlite3.Connection, order_id: int, now: int) -> Non
     """The order was paid, but its number was never learned."""
     connection.execute(
         "UPDATE orders SET state = 'charged', needs_admin = 0, ended_at = ? WHERE id = ?", (now, order_id)
+    )
+
+
+def mark_ended(connection: sqlite3.Connection, order_id: int, state: OrderState, now: int) -> None:
+    """An admin has decided how an order ended that SMSCode no longer knows."""
+    connection.execute(
+        "UPDATE orders SET state = ?, needs_admin = 0, ended_at = ? WHERE id = ?", (state, now, order_id)
     )
 
 
@@ -245,14 +261,6 @@ def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order
 def newest_of(connection: sqlite3.Connection, member_id: int, limit: int) -> list[Order]:
     """A member's newest orders, ended or not."""
     return _many(connection, "member_id = ?1 ORDER BY id DESC LIMIT ?2", member_id, limit)
-
-
-def cancels_on(connection: sqlite3.Connection, member_id: int, day: str) -> int:
-    """How many of a member's orders of that day ended by a cancel."""
-    (count,) = connection.execute(
-        "SELECT count(*) FROM orders WHERE member_id = ? AND day = ? AND state = 'canceled'", (member_id, day)
-    ).fetchone()
-    return int(count)
 
 
 def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:

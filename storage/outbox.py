@@ -64,6 +64,17 @@ def claim(connection: sqlite3.Connection, busy: Iterable[int], now: int, limit: 
     return [_letter(row) for row in rows]
 
 
+def is_due(connection: sqlite3.Connection, busy: Iterable[int], now: int) -> bool:
+    """Whether `claim` would find anything; it spares a write for nothing."""
+    excluded = sorted(set(busy))
+    row = connection.execute(
+        "SELECT 1 FROM outbox WHERE state = 'pending' AND not_before <= ?"
+        f" AND chat_id NOT IN ({','.join('?' * len(excluded))}) LIMIT 1",
+        (now, *excluded),
+    ).fetchone()
+    return row is not None
+
+
 def delivered(connection: sqlite3.Connection, letter_id: int, message_id: int | None, now: int) -> None:
     """Mark a letter as arrived."""
     connection.execute(

@@ -11,6 +11,10 @@
     │   ├── LimitReached        a spend limit would be exceeded
     │   ├── NoSuchOrder         no order by that name, or not this person's
     │   └── NotNow              the order is in a state that does not allow it
+    ├── ChatError               what Telegram said, or failed to say
+    │   ├── SecondBot           another process polls with the same token
+    │   ├── BotTokenRejected    the bot token is invalid
+    │   └── ChatUnreachable     no connection, or it asks for patience
     └── SmsError                what SMSCode said, or failed to say
         ├── ApiError            it said no, with a code; a code nobody knows survives here as itself
         │   ├── TokenRejected           UNAUTHORIZED
@@ -21,7 +25,7 @@
         ├── NotSent             the request never left this machine
         └── Unclear             it may have arrived: only evidence can tell what it did
 
-The three leaves of `SmsError` are the three outcomes of spending: refused, refused, unknown.
+The three branches of `SmsError` are the three outcomes of spending: refused, refused, unknown.
 """
 
 from collections.abc import Mapping
@@ -121,6 +125,27 @@ class NotNow(Refusal):
         super().__init__(f"order {order_id} is {state}")
         self.order_id = order_id
         self.state = state
+
+
+class ChatError(DeskError):
+    """Root of what Telegram said, or failed to say, when it was asked for updates."""
+
+
+class SecondBot(ChatError):
+    """Another process asks for updates with the same token: one of the two must stop."""
+
+
+class BotTokenRejected(ChatError):
+    """Telegram does not know the bot token."""
+
+
+class ChatUnreachable(ChatError):
+    """Telegram cannot be reached, or asks to wait `retry_after` seconds."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
 
 
 class SmsError(DeskError):

@@ -44,9 +44,10 @@ def window_at(moment: datetime, zone: tzinfo) -> Window:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The window of one moment, and the aware instants at which its day and its month are over."""
+    """The window of one moment, and the aware instants at which its day begins and its day and month are over."""
 
     window: Window
+    day_begins: datetime
     day_ends: datetime
     month_ends: datetime
 
@@ -64,6 +65,7 @@ def calendar_at(moment: datetime, zone: tzinfo) -> Calendar:
     today = moment.astimezone(zone).date()
     return Calendar(
         window=window_at(moment, zone),
+        day_begins=_midnight(today, zone),
         day_ends=_midnight(today + timedelta(days=1), zone),
         month_ends=_midnight((today.replace(day=1) + timedelta(days=32)).replace(day=1), zone),
     )

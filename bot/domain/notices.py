@@ -60,3 +60,48 @@ class Notice:
     revision: int | None = None
     urgency: Urgency = Urgency.CARD
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The message is in the chat."""
+
+    message_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Not now: again after `seconds`. `may_have_arrived` when the answer was lost rather than the message.
+
+    `whole_chat` when nothing else may leave for that chat before then either.
+    """
+
+    seconds: float
+    reason: str
+    may_have_arrived: bool = False
+    whole_chat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The person or group cannot be written to: it has blocked the bot, or never spoke to it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The group lives under another id now."""
+
+    chat_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Telegram will never take this message as it is."""
+
+    reason: str
+
+
+Delivery = Delivered | TryLater | Unreachable | Moved | Rejected
+"""What became of one try to deliver a message."""

@@ -16,5 +16,4 @@ def make_client(base_url: str, token: str) -> httpx.AsyncClient:
         timeout=TIMEOUT,
         limits=LIMITS,
         follow_redirects=False,
-        trust_env=False,
     )

@@ -121,7 +121,11 @@ def decode(status: int, content: bytes, headers: Mapping[str, str], now: float) 
         raise _refusal(status, envelope, request_id, retry_after(headers.get("retry-after"), now))
     if status >= HTTPStatus.BAD_REQUEST:
         raise ApiError(f"HTTP_{status}", status=status, request_id=request_id)
-    if envelope is None or envelope.get("success") is not True or not HTTPStatus(status).is_success:
+    if (
+        envelope is None
+        or envelope.get("success") is not True
+        or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    ):
         raise Unclear("SMSCode sent an answer that cannot be read", status=status, request_id=request_id)
     return Answer(envelope.get("data"), request_id)
 

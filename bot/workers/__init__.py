@@ -1,0 +1,1 @@
+"""Long-lived loops, each with one job, kept alive by the supervisor."""

@@ -18,7 +18,7 @@ CREATE INDEX inbox_pending ON inbox (user_id, update_id) WHERE state = 'pending'
 CREATE INDEX inbox_finished ON inbox (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE members (
-  user_id   INTEGER PRIMARY KEY,
+  user_id   INTEGER PRIMARY KEY CHECK (user_id > 0),  -- 0 is the team
   name      TEXT NOT NULL,
   role      TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'approver', 'admin')),
   owner     INTEGER NOT NULL DEFAULT 0 CHECK (owner IN (0, 1)),
@@ -85,7 +85,6 @@ CREATE TABLE orders (
   sent_at         INTEGER,
   placed_at       INTEGER,
   ended_at        INTEGER,
-  CHECK (state NOT IN ('reserved', 'sent', 'unknown') OR charged = 0),
   CHECK (state IN ('reserved', 'sent', 'unknown') OR held = 0),
   CHECK (state NOT IN ('waiting', 'received') OR remote_id IS NOT NULL)
 ) STRICT;
@@ -161,7 +160,7 @@ CREATE TABLE buttons (
   owner      INTEGER NOT NULL,                -- who may press it
   facts      TEXT NOT NULL,                   -- JSON: what it acts on; never a price
   expires_at INTEGER NOT NULL,
-  used_at    INTEGER
+  used_by    TEXT                             -- the update that used it up
 ) STRICT;
 CREATE INDEX buttons_expiry ON buttons (expires_at);
 

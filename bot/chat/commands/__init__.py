@@ -1,0 +1,1 @@
+"""What each command does: parse what was typed, call one service, write the answer."""

@@ -1,0 +1,5 @@
+"""`python -m bot` is `otpdesk`."""
+
+from bot.cli import main
+
+main()

@@ -1,0 +1,138 @@
+"""The composition root: the only place that wires the parts, and their life from start to stop."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from bot.chat.application import Chat, make_chat
+from bot.clock import Clock, SystemClock
+from bot.config import Settings
+from bot.services import access, evidence
+from bot.services.catalog import Catalog
+from bot.services.desk import Desk
+from bot.sms.budget import RequestBudget
+from bot.sms.client import make_client
+from bot.sms.guide import GuideAdapter
+from bot.sms.wire import Wire
+from bot.workers.courier import Courier
+from bot.workers.dispatch import Dispatch
+from bot.workers.housekeeping import Housekeeping
+from bot.workers.intake import Intake
+from bot.workers.supervisor import Supervisor, Worker
+from bot.workers.watcher import Watcher
+from storage import ledger, members
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 9.0
+"""How long work under way may go on after SIGTERM; what is not done by then is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The whole desk, put together and not yet running."""
+
+    desk: Desk
+    chat: Chat
+    supervisor: Supervisor
+
+    async def run(self) -> None:
+        """Recover what was left half done, then work until stopped.
+
+        Raises:
+            Fatal: a worker has given up on the whole desk.
+        """
+        await self._recover()
+        greeting = asyncio.create_task(self._introduce(), name="menus")
+        try:
+            log.info("the desk is open")
+            await self.supervisor.run(DRAIN_SECONDS)
+        finally:
+            greeting.cancel()
+            await asyncio.gather(greeting, return_exceptions=True)
+        log.info("the desk is closed")
+
+    def stop(self) -> None:
+        """Ask the desk to close."""
+        self.supervisor.stop()
+
+    async def _recover(self) -> None:
+        """Before the first new order: orders that broke off get a defined state, and the books must agree."""
+        broken_off = await evidence.recover(self.desk)
+        if broken_off:
+            log.warning("%d orders had broken off on their way", broken_off)
+        wrong = await self.desk.database.read(ledger.discrepancies)
+        if wrong:
+            log.error("the books disagree: %s", "; ".join(wrong))
+            await access.pause(self.desk, 0, "the books disagree")
+            await self.desk.transact(
+                lambda connection: self.desk.alert(
+                    connection, f"books:{self.desk.now}", what="books", reason="; ".join(wrong)[:300]
+                )
+            )
+
+    async def _introduce(self) -> None:
+        """Show everybody their menu once Telegram is there; a courtesy that nothing waits for."""
+        await self.chat.ready.wait()
+        await self.chat.menus.install(await access.everybody(self.desk))
+
+
+@asynccontextmanager
+async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterator[App]:
+    """Open the database and the connections, wire everything, and close it all again at the end.
+
+    Raises:
+        DatabaseInUse, DatabaseUnusable: the file cannot be used; it is untouched.
+    """
+    clock = clock or SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        database = await Database.open(config.storage.path)
+        stack.push_async_callback(database.close)
+        client = await stack.enter_async_context(make_client(config.smscode.base_url, config.smscode.secret))
+        requests = RequestBudget(config.smscode.requests_per_minute, clock)
+        stack.push_async_callback(requests.close)
+        sms = GuideAdapter(Wire(client, requests, clock))
+        desk = Desk(
+            settings=config,
+            database=database,
+            sms=sms,
+            requests=requests,
+            catalog=Catalog(sms, clock, config.ordering.aliases),
+            clock=clock,
+        )
+        owners = frozenset(config.access.owners)
+        await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))
+        chat = make_chat(desk, config.telegram)
+        stack.push_async_callback(chat.close)
+        yield App(desk, chat, Supervisor(_workers(desk, chat), clock, _report_restart(desk)))
+
+
+def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
+    return (
+        Worker("intake", Intake(desk, chat.fetch).run),
+        Worker("dispatch", Dispatch(desk, chat.handle).run),
+        Worker("watcher", Watcher(desk).run),
+        Worker("courier", Courier(desk, chat.deliver).run),
+        Worker("housekeeping", Housekeeping(desk).run),
+    )
+
+
+def _report_restart(desk: Desk) -> Callable[[Worker], Awaitable[None]]:
+    async def report(worker: Worker) -> None:
+        """Tell the admins at the first crash of an hour, not at each."""
+        hour = desk.now // 3_600_000
+
+        def body(connection: sqlite3.Connection) -> None:
+            desk.alert(
+                connection, f"worker:{worker.name}:{hour}", what="worker", worker=worker.name, reason=worker.last_error
+            )
+
+        await desk.transact(body)
+
+    return report

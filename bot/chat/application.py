@@ -1,0 +1,159 @@
+"""Telegram, put together: the bot, the gate, the handlers, and what the workers need of them."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from telegram import Update
+from telegram.error import TelegramError
+from telegram.ext import (
+    Application,
+    CallbackQueryHandler,
+    ChatMemberHandler,
+    CommandHandler,
+    ContextTypes,
+    MessageHandler,
+    TypeHandler,
+    filters,
+)
+
+from bot.chat import failures, groups, presses, texts
+from bot.chat.commands import table
+from bot.chat.connection import DeskBot, in_our_terms, make_bot
+from bot.chat.delivery import Deliverer
+from bot.chat.gate import DeskContext, Gate
+from bot.chat.menus import Menus
+from bot.chat.sender import Sender
+from bot.config import Telegram
+from bot.domain.access import Role
+from bot.services.desk import Desk
+
+log = logging.getLogger(__name__)
+
+Raw = Mapping[str, Any]
+_Application = Application[DeskBot, DeskContext, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Telegram's face of the desk, as the workers see it."""
+
+    application: _Application
+    deliver: Deliverer
+    menus: Menus
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def bot(self) -> DeskBot:
+        """The bot behind it."""
+        return self.application.bot
+
+    async def fetch(self, offset: int | None) -> list[Raw]:
+        """Ask Telegram for updates from `offset` on; asking for one confirms all before it.
+
+        PTB's own `Updater` is not used: it confirms updates that are only in memory.
+
+        Raises:
+            ChatError: with what it means for the desk.
+        """
+        try:
+            await self._connect()
+            updates = await self.bot.raw_updates(offset)
+        except TelegramError as error:
+            raise in_our_terms(error) from error
+        return [update for update in updates if isinstance(update, dict)] if isinstance(updates, list) else []
+
+    async def close(self) -> None:
+        """Close the connections to Telegram."""
+        if self.ready.is_set():
+            await self.application.shutdown()
+        else:
+            await self.application.bot.shutdown()
+
+    async def _connect(self) -> None:
+        """Learn the bot's own name, once; commands that name a bot cannot be told apart without it."""
+        if not self.ready.is_set():
+            await self.application.initialize()
+            self.ready.set()
+
+    async def handle(self, raw: Raw) -> None:
+        """Deal with one update to its end, once Telegram has been reached at all.
+
+        Raises:
+            ValueError: it cannot be read as an update at all.
+        """
+        await self.ready.wait()
+        try:
+            update = Update.de_json(dict(raw), self.bot)
+        except Exception as error:  # PTB raises whatever the broken part makes it raise
+            raise ValueError(f"not an update: {type(error).__name__}") from error
+        await self.application.process_update(update)
+
+
+def make_chat(desk: Desk, config: Telegram) -> Chat:
+    """Build the bot and its handlers; nothing is sent yet."""
+    application: _Application = (
+        Application.builder()
+        .bot(make_bot(config))
+        .context_types(ContextTypes(context=DeskContext))
+        .concurrent_updates(True)
+        .updater(None)
+        .job_queue(None)
+        .build()
+    )
+    sender = Sender(application.bot, desk.clock)
+    menus = Menus(application.bot, _menu)
+    _add_handlers(application, Gate(desk, sender, menus), groups.Groups(desk, sender))
+    return Chat(application, Deliverer(desk, sender), menus)
+
+
+def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Groups) -> None:
+    """The handler table. The gate comes first and stops whatever may not go on."""
+    application.add_handler(ChatMemberHandler(in_groups.membership, ChatMemberHandler.MY_CHAT_MEMBER), group=-2)
+    application.add_handler(TypeHandler(Update, gate), group=-1)
+    for command in table.COMMANDS:
+        application.add_handler(CommandHandler(command.name, _handler(command)))
+    application.add_handler(CallbackQueryHandler(_press))
+    application.add_handler(MessageHandler(filters.COMMAND, _unknown_command))
+    application.add_handler(MessageHandler(filters.ChatType.PRIVATE & filters.TEXT, _plain_words))
+    application.add_error_handler(_broken)
+
+
+def _handler(command: table.Command) -> Any:
+    async def handle(update: Update, context: DeskContext) -> None:
+        del update
+        await failures.run(command, context.visit)
+
+    return handle
+
+
+async def _press(update: Update, context: DeskContext) -> None:
+    query = update.callback_query
+    await presses.press(context.visit, query.data if query else None)
+
+
+async def _unknown_command(update: Update, context: DeskContext) -> None:
+    """A command that does not exist here; one that names another bot is none of ours."""
+    word = ((update.message.text if update.message else None) or "").split(maxsplit=1)[0]
+    name, _, addressee = word.removeprefix("/").partition("@")
+    if addressee and addressee.casefold() != (context.bot.username or "").casefold():
+        return
+    if context.visit.private:
+        mine = [command.name for command in table.for_role(context.visit.member.role)]
+        await context.visit.answer(texts.unknown_command(name, mine))
+
+
+async def _plain_words(update: Update, context: DeskContext) -> None:
+    del update
+    await context.visit.answer(texts.plain_words())
+
+
+async def _broken(update: object, context: DeskContext) -> None:
+    log.error("an update could not be dealt with", exc_info=context.error)
+    del update
+
+
+def _menu(role: Role) -> list[tuple[str, str]]:
+    return [(command.name, command.summary) for command in table.for_role(role)]

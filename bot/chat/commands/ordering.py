@@ -1,0 +1,99 @@
+"""Commands that spend or end: `/order` `/cancel` `/again`."""
+
+from bot.chat import keyboards, parsing, texts
+from bot.chat.keyboards import Press
+from bot.chat.visit import Visit
+from bot.domain.errors import NoSuchOrder, NotNow
+from bot.domain.orders import OrderState
+from bot.services import ordering, tracking
+from bot.services.ordering import OrderCommand
+from bot.sms.port import Priority
+from storage import orders
+from storage.orders import Order
+
+
+async def order(visit: Visit) -> None:
+    """`/order platform [country,country…] [max=PRICE] [note=TEXT]`: the number comes through the outbox."""
+    arguments = parsing.parse_order(visit.text)
+    await visit.typing()
+    placed = await ordering.place(
+        visit.desk,
+        OrderCommand(
+            key=visit.key,
+            member_id=visit.member.user_id,
+            chat_id=visit.chat_id,
+            thread_id=visit.thread_id,
+            platform=arguments.platform,
+            countries=arguments.countries,
+            max_price=arguments.max_price,
+            note=arguments.note,
+        ),
+    )
+    await _tell_if_over(visit, placed)
+
+
+async def cancel(visit: Visit) -> None:
+    """`/cancel [order]`: end it; asks first where nothing would come back."""
+    meant = await _meant(visit)
+    await visit.typing()
+    await end(visit, meant, confirmed=False)
+
+
+async def again(visit: Visit) -> None:
+    """`/again [order]`: end it and order a fresh number like it; without a number, the newest order."""
+    await repeat(visit, await _meant_again(visit))
+
+
+async def repeat(visit: Visit, meant: Order) -> None:
+    """End `meant` if it lives, then order the like of it."""
+    await visit.typing()
+    if meant.state in (OrderState.RESERVED, OrderState.SENT, OrderState.UNKNOWN):
+        raise NotNow(meant.id, meant.state)
+    command = ordering.like(meant, visit.key, visit.member.user_id, visit.chat_id, visit.thread_id)
+    await _tell_if_over(visit, await ordering.again(visit.desk, meant, command))
+
+
+async def end(visit: Visit, meant: Order, *, confirmed: bool) -> None:
+    """Cancel an order; what it brings back is told by the order's own message."""
+    if not meant.state.watched:
+        raise NotNow(meant.id, meant.state)
+    # A code may have come since the last poll, and cancelling would waste it unasked.
+    current = meant if confirmed else await tracking.refresh(visit.desk, meant, Priority.COMMAND)
+    if current.state is OrderState.RECEIVED and not confirmed:
+        rows = [
+            [
+                Press("End it, nothing comes back", "cancel_late", {"order": current.id}, keyboards.DANGER),
+                Press("Keep it", "keep", {"order": current.id}),
+            ]
+        ]
+        await visit.answer(texts.confirm_late_cancel(current), rows)
+        return
+    ended = await tracking.cancel(visit.desk, current, visit.member.user_id)
+    if not ended.state.ended:
+        await visit.answer(texts.still_alive(ended))
+    elif visit.chat_id != ended.chat_id:
+        await visit.answer(texts.ended(ended, {"refunded": ended.refunded, "assumed": int(ended.refund_assumed)}))
+
+
+async def _tell_if_over(visit: Visit, placed: Order) -> None:
+    """A number and an unclear outcome come through the outbox; an order that is over already is told here."""
+    if placed.state is OrderState.REFUSED:
+        await visit.answer(texts.not_placed(placed))
+
+
+async def _meant(visit: Visit) -> Order:
+    number = parsing.parse_order_number(visit.text)
+    if number is None and visit.replied is not None:
+        shown = await tracking.by_message(visit.desk, visit.member, visit.chat_id, visit.replied.message_id)
+        if shown is not None:
+            return shown
+    return await tracking.find(visit.desk, visit.member, number)
+
+
+async def _meant_again(visit: Visit) -> Order:
+    if parsing.parse_order_number(visit.text) is not None or visit.replied is not None:
+        return await _meant(visit)
+    newest = await visit.desk.database.read(lambda connection: orders.newest_of(connection, visit.member.user_id, 1))
+    if not newest:
+        raise NoSuchOrder("")
+    return newest[0]

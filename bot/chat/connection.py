@@ -1,0 +1,82 @@
+"""The connection to Telegram: PTB's bot with our pools and time-outs, and what its errors mean for the desk."""
+
+import os
+from typing import Any, Final
+
+import httpx
+from telegram.constants import UpdateType
+from telegram.error import (
+    Conflict,
+    EndPointNotFound,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+)
+from telegram.ext import Defaults, ExtBot
+from telegram.request import HTTPXRequest
+
+from bot.config import Telegram
+from bot.domain.errors import BotTokenRejected, ChatError, ChatUnreachable, SecondBot
+
+ALLOWED_UPDATES: Final = [UpdateType.MESSAGE, UpdateType.CALLBACK_QUERY, UpdateType.MY_CHAT_MEMBER]
+LONG_POLL_SECONDS: Final = 25
+_AT_ONCE: Final = 100
+
+
+class DeskBot(ExtBot[None]):
+    """PTB's bot, which can also hand out updates as they came, so that one it cannot parse is still one we have."""
+
+    async def raw_updates(self, offset: int | None) -> Any:
+        """What `getUpdates` answers, from `offset` on; asking for an offset confirms all before it."""
+        return await self._post(
+            "getUpdates",
+            {
+                "offset": offset,
+                "limit": _AT_ONCE,
+                "timeout": LONG_POLL_SECONDS,
+                "allowed_updates": ALLOWED_UPDATES,
+            },
+            read_timeout=LONG_POLL_SECONDS + 10,
+        )
+
+
+def make_bot(config: Telegram) -> DeskBot:
+    """The bot for the server that the configuration names; nothing is sent yet."""
+    # Else PTB warns about the type of the pause in each RetryAfter, and warnings are errors here.
+    os.environ.setdefault("PTB_TIMEDELTA", "true")
+    return DeskBot(
+        config.secret,
+        base_url=f"{config.base_url}/bot",
+        base_file_url=f"{config.base_url}/file/bot",
+        request=_request(connections=64),
+        get_updates_request=_request(connections=8),
+        defaults=Defaults(parse_mode="HTML"),
+    )
+
+
+def in_our_terms(error: TelegramError) -> ChatError:
+    """What an error of `getUpdates` means for the desk."""
+    if isinstance(error, Conflict):
+        return SecondBot(error.message)
+    if isinstance(error, InvalidToken | EndPointNotFound):
+        return BotTokenRejected("Telegram does not know the bot token")
+    if isinstance(error, RetryAfter):
+        wait = error.retry_after
+        return ChatUnreachable("it asks to wait", float(wait if isinstance(wait, int) else wait.total_seconds()))
+    return ChatUnreachable(type(error).__name__ if isinstance(error, NetworkError) else error.message)
+
+
+def _request(connections: int) -> HTTPXRequest:
+    return HTTPXRequest(
+        connection_pool_size=connections,
+        connect_timeout=5.0,
+        read_timeout=10.0,
+        write_timeout=10.0,
+        pool_timeout=5.0,
+        httpx_kwargs={
+            "limits": httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
+            )
+        },
+    )

@@ -1,0 +1,143 @@
+"""From a notice in the outbox to a message in a chat."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from bot.chat import keyboards, texts
+from bot.chat.keyboards import Press, Row
+from bot.chat.sender import Sender
+from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected
+from bot.services.desk import Desk
+from storage import members, orders
+from storage.orders import Order
+from storage.outbox import Letter
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The order that a notice speaks of, and the name of whoever asked for it."""
+
+    order: Order
+    orderer: str
+
+
+class Deliverer:
+    """Writes each kind of notice and sends it."""
+
+    def __init__(self, desk: Desk, sender: Sender) -> None:
+        self._desk = desk
+        self._sender = sender
+        self._writers: Mapping[NoticeKind, Callable[[Letter], Awaitable[Delivery]]] = {
+            NoticeKind.NUMBER: self._number,
+            NoticeKind.CARD: self._card,
+            NoticeKind.CODE: self._code,
+            NoticeKind.ENDED: self._ended,
+            NoticeKind.STRANGE: self._strange,
+            NoticeKind.UNCLEAR: self._unclear,
+            NoticeKind.CLEARED: self._cleared,
+            NoticeKind.CHARGED: self._charged,
+            NoticeKind.ALERT: self._alert,
+            NoticeKind.TEXT: self._text,
+        }
+
+    async def __call__(self, letter: Letter) -> Delivery:
+        """Try once to deliver a letter."""
+        return await self._writers[letter.notice.kind](letter)
+
+    async def _number(self, letter: Letter) -> Delivery:
+        subject = await self._subject(letter.notice)
+        outcome = await self._send_about(letter, self._card_text(subject, letter.notice), subject.order)
+        if isinstance(outcome, Delivered) and outcome.message_id is not None:
+            message_id = outcome.message_id
+            await self._desk.database.transact(
+                lambda connection: orders.keep_card(connection, subject.order.id, message_id)
+            )
+        return outcome
+
+    async def _card(self, letter: Letter) -> Delivery:
+        """Edit the card in place; an order whose card was never delivered has nothing to edit."""
+        subject = await self._subject(letter.notice)
+        order = subject.order
+        if order.card_message_id is None:
+            return Delivered(None)
+        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_order(order))
+        text = self._card_text(subject, letter.notice)
+        outcome = await self._sender.edit(order.chat_id, order.card_message_id, text, keyboard)
+        # A card that was deleted or grew too old to edit is no loss: what it would say comes as messages too.
+        return Delivered(None) if isinstance(outcome, Rejected) else outcome
+
+    async def _code(self, letter: Letter) -> Delivery:
+        subject = await self._subject(letter.notice)
+        revision = letter.notice.revision or 1
+        sms = await self._desk.database.read(lambda connection: orders.sms(connection, subject.order.id, revision))
+        if sms is None:
+            return Rejected(f"order {subject.order.id} has no SMS {revision}")
+        text = texts.code(subject.order, sms, subject.orderer)
+        rows = keyboards.for_order(subject.order, sms.code)
+        return await self._send_about(letter, text, subject.order, rows)
+
+    async def _ended(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.ended(order, letter.notice.facts), order)
+
+    async def _strange(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.strange(order, letter.notice.facts), order, [])
+
+    async def _unclear(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.unclear(order), order, [])
+
+    async def _cleared(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.cleared(order), order)
+
+    async def _charged(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.charged(order), order, [])
+
+    async def _alert(self, letter: Letter) -> Delivery:
+        return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
+
+    async def _text(self, letter: Letter) -> Delivery:
+        return await self._send(letter, str(letter.notice.facts.get("html") or ""), 0, [])
+
+    def _card_text(self, subject: _Subject, notice: Notice) -> str:
+        return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, notice.facts)
+
+    async def _send_about(self, letter: Letter, html: str, order: Order, rows: list[Row] | None = None) -> Delivery:
+        shown = keyboards.for_order(order) if rows is None else rows
+        return await self._send(letter, html, order.member_id, shown)
+
+    async def _send(self, letter: Letter, html: str, owner: int, rows: list[Row]) -> Delivery:
+        keyboard = await keyboards.make(self._desk, owner, rows)
+        text = texts.repeated(html) if letter.repeated else html
+        return await self._sender.send(
+            letter.notice.chat_id, text, keyboard=keyboard, thread_id=letter.notice.thread_id
+        )
+
+    async def _subject(self, notice: Notice) -> _Subject:
+        order_id = notice.order_id or 0
+
+        def look(connection: sqlite3.Connection) -> _Subject:
+            order = orders.get(connection, order_id)
+            if order is None:
+                raise LookupError(f"a notice speaks of order {order_id}, which does not exist")
+            return _Subject(order, members.name_of(connection, order.member_id) or str(order.member_id))
+
+        return await self._desk.database.read(look)
+
+
+def _access_buttons(notice: Notice) -> list[Row]:
+    """An alert about somebody who wants to come in carries the decision with it."""
+    if notice.facts.get("what") != "access":
+        return []
+    user = notice.facts.get("user")
+    return [
+        [
+            Press(f"Let in as {role}", "admit", {"user": user, "role": role}, keyboards.PRIMARY)
+            for role in ("operator", "viewer")
+        ],
+        [Press("Not now", "turn_down", {"user": user})],
+    ]

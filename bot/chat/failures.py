@@ -1,0 +1,41 @@
+"""Errors become replies here, and only here."""
+
+import logging
+
+from bot.chat import texts
+from bot.chat.commands.table import Command
+from bot.chat.keyboards import Press, Row
+from bot.chat.visit import Visit
+from bot.domain.errors import DeskError, UnknownName, WrongUsage
+
+log = logging.getLogger(__name__)
+
+
+async def run(command: Command, visit: Visit) -> None:
+    """Run a command for somebody, and answer whatever goes wrong in words that say what to do next."""
+    try:
+        visit.require(command.needed)
+        await command.run(visit)
+    except DeskError as error:
+        log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
+        await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
+    except Exception:
+        log.exception("/%s by %s broke off", command.name, visit.member.user_id)
+        await visit.answer(texts.internal_error())
+
+
+def _in_words(command: Command, visit: Visit, error: DeskError) -> str:
+    text = texts.failure(error, visit.desk.settings.limits.zone)
+    if isinstance(error, WrongUsage) and command.examples:
+        return f"{text}\n\n{texts.help_on(command.usage, command.summary, command.examples)}"
+    return text
+
+
+def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
+    """Buttons that run the command again, spelled right."""
+    if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:
+        return []
+    return [
+        [Press(f"/{command.name} {corrected}"[:60], "run", {"command": command.name, "text": corrected})]
+        for corrected in (visit.text.replace(error.typed, name, 1) for name in error.suggestions)
+    ]

@@ -1,0 +1,38 @@
+"""Being put into groups, and being thrown out of them."""
+
+import logging
+
+from telegram import Chat, ChatMember, Update
+
+from bot.chat import texts
+from bot.chat.gate import DeskContext
+from bot.chat.sender import Sender
+from bot.domain.access import Role
+from bot.services import access
+from bot.services.desk import Desk
+
+log = logging.getLogger(__name__)
+
+_OUT = (ChatMember.LEFT, ChatMember.BANNED)
+
+
+class Groups:
+    """An admin who adds the bot to a group means it to work there; anybody else has to ask one."""
+
+    def __init__(self, desk: Desk, sender: Sender) -> None:
+        self._desk = desk
+        self._sender = sender
+
+    async def membership(self, update: Update, context: DeskContext) -> None:
+        """The bot's own place in a group has changed."""
+        del context
+        change = update.my_chat_member
+        if change is None or change.chat.type not in (Chat.GROUP, Chat.SUPERGROUP):
+            return
+        if change.new_chat_member.status in _OUT:
+            await access.forget_chat(self._desk, change.from_user.id, change.chat.id)
+            return
+        member = await access.member(self._desk, change.from_user.id)
+        if member is not None and member.role is Role.ADMIN:
+            await access.allow_chat(self._desk, member.user_id, change.chat.id, change.chat.title or "")
+            await self._sender.send(change.chat.id, texts.chats_allowed(change.chat.title or ""))

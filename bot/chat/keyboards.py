@@ -1,0 +1,95 @@
+"""Buttons under messages: each is a nonce whose row says what it does, for whom and until when."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
+from telegram.constants import KeyboardButtonStyle
+
+from bot.domain.orders import OrderState
+from bot.services.desk import Desk
+from storage import buttons
+from storage.buttons import Facts
+from storage.orders import Order
+
+PRIMARY: Final = KeyboardButtonStyle.PRIMARY
+DANGER: Final = KeyboardButtonStyle.DANGER
+PREFIX: Final = "v1"
+LIVES_FOR: Final = 24 * 3600 * 1000
+"""Milliseconds for which a button works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that does something: `action` with `facts`, for its owner."""
+
+    label: str
+    action: str
+    facts: Facts = field(default_factory=dict)
+    style: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A button that copies `text`; it asks nothing of the desk."""
+
+    label: str
+    text: str
+
+
+Row = Sequence[Press | Copy]
+
+
+async def make(desk: Desk, owner: int, rows: Sequence[Row]) -> InlineKeyboardMarkup | None:
+    """Keep what is behind the buttons and return the keyboard; None for no buttons."""
+    shown = [row for row in rows if row]
+    if not shown:
+        return None
+    expires_at = desk.now + LIVES_FOR
+
+    def body(connection: sqlite3.Connection) -> list[list[InlineKeyboardButton]]:
+        return [[_button(connection, owner, button, expires_at) for button in row] for row in shown]
+
+    return InlineKeyboardMarkup(await desk.database.transact(body))
+
+
+def nonce_of(data: str | None) -> str | None:
+    """The nonce within a press's `v1:action:nonce`, or None if it is not one of ours."""
+    parts = (data or "").split(":")
+    return parts[2] if len(parts) == 3 and parts[0] == PREFIX and parts[2] else None
+
+
+def for_order(order: Order, code: str | None = None) -> list[Row]:
+    """What may be done with an order now."""
+    copies: list[Press | Copy] = []
+    if code:
+        copies.append(Copy("Copy code", code[:256]))
+    elif order.phone_number and not order.state.ended:
+        copies.append(Copy("Copy number", order.phone_number[:256]))
+    return [copies, _actions(order)]
+
+
+def _actions(order: Order) -> list[Press | Copy]:
+    facts: Facts = {"order": order.id}
+    if order.state is OrderState.WAITING:
+        return [Press("Cancel and refund", "cancel", facts, DANGER)]
+    if order.state is OrderState.RECEIVED:
+        return [Press("Rejected? New number", "again", facts), Press("End", "cancel", facts)]
+    if order.state is OrderState.UNKNOWN:
+        return []
+    return [Press("Order another", "again", facts)]
+
+
+def _button(connection: sqlite3.Connection, owner: int, button: Press | Copy, expires_at: int) -> InlineKeyboardButton:
+    if isinstance(button, Copy):
+        return InlineKeyboardButton(button.label, copy_text=CopyTextButton(button.text))
+    nonce = buttons.make(connection, button.action, owner, button.facts, expires_at)
+    data = f"{PREFIX}:{button.action}:{nonce}"
+    return InlineKeyboardButton(button.label, callback_data=data, style=button.style)
+
+
+async def find(desk: Desk, nonce: str) -> buttons.Button | None:
+    """The row behind a press, or None."""
+    return await desk.database.read(lambda connection: buttons.find(connection, nonce))

@@ -1,0 +1,150 @@
+"""Reading what people type after a command: pure, strict with money, forgiving with everything else."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from bot.domain.access import Role
+from bot.domain.errors import WrongUsage
+from bot.domain.limits import LimitName
+from bot.domain.money import parse_amount
+
+LONGEST_NOTE: Final = 200
+LONGEST_NAME: Final = 64
+MOST_COUNTRIES: Final = 5
+_LONGEST_TEXT: Final = 1000
+_OPTION: Final = re.compile(r"(?:^|\s)(?P<key>[A-Za-z]{1,16})=", re.ASCII)
+_ORDER: Final = re.compile(r"#?(?P<id>[0-9]{1,15})", re.ASCII)
+_USER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderArguments:
+    """What follows `/order`."""
+
+    platform: str
+    countries: tuple[str, ...]
+    max_price: int | None
+    note: str
+
+
+def clean(typed: str) -> str:
+    """The text without invisible characters: direction marks, joiners and controls; any space is one space.
+
+    Raises:
+        WrongUsage: it is far longer than any command.
+    """
+    if len(typed) > _LONGEST_TEXT:
+        raise WrongUsage("that is too long for a command; a few words are enough")
+    visible = "".join(
+        " " if character.isspace() else character
+        for character in typed
+        if character.isspace() or unicodedata.category(character)[0] != "C"
+    )
+    return " ".join(visible.split())
+
+
+def parse_order(typed: str) -> OrderArguments:
+    """Read `platform [country,country…] [max=PRICE] [note=TEXT]`; a note runs to the end of the line.
+
+    Raises:
+        WrongUsage: with what is wrong and how to write it.
+    """
+    names, options = _split(clean(typed), {"max", "note"})
+    platform, _, countries = names.partition(" ")
+    if not platform:
+        raise WrongUsage("say what for and where: /order whatsapp indonesia")
+    listed = tuple(part.strip() for part in countries.split(",") if part.strip())
+    if len(listed) > MOST_COUNTRIES:
+        raise WrongUsage(f"at most {MOST_COUNTRIES} countries at once")
+    for name in (platform, *listed):
+        if len(name) > LONGEST_NAME:
+            raise WrongUsage(f"a name has at most {LONGEST_NAME} characters")
+    note = options.get("note", "")
+    if len(note) > LONGEST_NOTE:
+        raise WrongUsage(f"a note has at most {LONGEST_NOTE} characters; this one has {len(note)}")
+    max_price = parse_amount(options["max"]) if "max" in options else None
+    return OrderArguments(platform, listed, max_price, note)
+
+
+def parse_catalog(typed: str) -> tuple[str | None, tuple[str, ...]]:
+    """Read `[platform] [country,country…]`; a lone name may be either.
+
+    Raises:
+        WrongUsage: it is too long, or names too many countries.
+    """
+    text = clean(typed)
+    if not text:
+        return None, ()
+    arguments = parse_order(text)
+    return arguments.platform, arguments.countries
+
+
+def parse_order_number(typed: str) -> int | None:
+    """Read `#17` or `17`; nothing typed is None.
+
+    Raises:
+        WrongUsage: it is something else.
+    """
+    text = clean(typed)
+    if not text:
+        return None
+    match = _ORDER.fullmatch(text)
+    if match is None:
+        raise WrongUsage(f"“{_short(text)}” is no order number; write #17, or reply to the order's message")
+    return int(match["id"])
+
+
+def parse_role(typed: str) -> Role:
+    """Read a role's name, or the beginning of one.
+
+    Raises:
+        WrongUsage: it is none.
+    """
+    wanted = typed.casefold()
+    found = [role for role in Role if role.value.startswith(wanted)]
+    if len(found) != 1 or not wanted:
+        raise WrongUsage(f"“{_short(typed)}” is no role; choose viewer, operator, approver or admin")
+    return found[0]
+
+
+def parse_limit_name(typed: str) -> LimitName:
+    """Read a limit's name; dashes and case do not matter.
+
+    Raises:
+        WrongUsage: it is none.
+    """
+    try:
+        return LimitName(typed.casefold().replace("-", "_"))
+    except ValueError:
+        names = ", ".join(LimitName)
+        raise WrongUsage(f"“{_short(typed)}” is no limit; choose one of {names}") from None
+
+
+def parse_user_id(typed: str) -> int | None:
+    """Read a numeric Telegram id; None if it is none."""
+    return int(typed) if _USER.fullmatch(typed) and int(typed) > 0 else None
+
+
+def _split(text: str, known: set[str]) -> tuple[str, dict[str, str]]:
+    """Part the plain words in front from the `key=value` options behind them."""
+    matches = list(_OPTION.finditer(text))
+    names = text[: matches[0].start()] if matches else text
+    options: dict[str, str] = {}
+    for index, match in enumerate(matches):
+        key = match["key"].casefold()
+        if key not in known:
+            raise WrongUsage(f"I do not know {_short(match['key'])}=; there are max= and note=")
+        if key in options:
+            raise WrongUsage(f"{key}= is there twice; say it once")
+        is_note = key == "note"
+        end = len(text) if is_note or index + 1 == len(matches) else matches[index + 1].start()
+        options[key] = text[match.end() : end].strip()
+        if is_note:
+            break
+    return names.strip(), options
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else text[:24] + "…"

@@ -1,0 +1,191 @@
+"""Every message that leaves for Telegram passes here: its pace, its errors, its last resort.
+
+Telegram allows about 30 messages a second per bot, one a second in a private chat and 20 a minute in a group. The
+sender keeps below that by itself, and when Telegram asks for patience, only that chat waits.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from telegram import Bot, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
+from telegram.constants import ChatAction
+from telegram.error import BadRequest, ChatMigrated, Forbidden, NetworkError, RetryAfter, TelegramError, TimedOut
+
+from bot.chat import texts
+from bot.clock import Clock
+from bot.domain.notices import Delivered, Delivery, Moved, Rejected, TryLater, Unreachable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_OVERALL_PER_SECOND: Final = 25
+_PRIVATE_BURST: Final = 3
+_GROUP_PER_MINUTE: Final = 20
+_MOST_CHATS_REMEMBERED: Final = 5000
+_NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
+_UNREACHABLE: Final = ("chat not found", "user is deactivated", "bot was kicked", "group chat was deactivated")
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When messages left, within `window` seconds, and how many may."""
+
+    most: int
+    window: float
+    sent: deque[float] = field(default_factory=deque)
+
+    def delay(self, now: float) -> float:
+        """Seconds until another one may leave."""
+        while self.sent and self.sent[0] <= now - self.window:
+            self.sent.popleft()
+        return self.sent[0] + self.window - now if len(self.sent) >= self.most else 0.0
+
+
+class Sender:
+    """Sends messages at a pace Telegram accepts and says what became of each."""
+
+    def __init__(self, bot: Bot, clock: Clock) -> None:
+        self._bot = bot
+        self._clock = clock
+        self._overall = _Pace(_OVERALL_PER_SECOND, 1.0)
+        self._chats: dict[int, _Pace] = {}
+
+    async def send(
+        self,
+        chat_id: int,
+        html: str,
+        *,
+        keyboard: InlineKeyboardMarkup | None = None,
+        thread_id: int | None = None,
+        reply_to: int | None = None,
+    ) -> Delivery:
+        """Send one new message; if Telegram cannot read its markup, send it as plain text."""
+
+        async def send(text: str, parse_mode: str | None) -> Message:
+            await self._wait_turn(chat_id)
+            reply = ReplyParameters(reply_to, allow_sending_without_reply=True) if reply_to else None
+            return await self._bot.send_message(
+                chat_id,
+                text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard,
+                message_thread_id=thread_id,
+                reply_parameters=reply,
+                link_preview_options=_NO_PREVIEW,
+            )
+
+        return await _outcome(lambda: _with_plain_fallback(send, html))
+
+    async def edit(
+        self, chat_id: int, message_id: int, html: str, keyboard: InlineKeyboardMarkup | None = None
+    ) -> Delivery:
+        """Change a message that was sent before."""
+
+        async def edit(text: str, parse_mode: str | None) -> Message | bool:
+            await self._wait_turn(chat_id)
+            return await self._bot.edit_message_text(
+                text,
+                chat_id,
+                message_id,
+                parse_mode=parse_mode,
+                reply_markup=keyboard,
+                link_preview_options=_NO_PREVIEW,
+            )
+
+        return await _outcome(lambda: _with_plain_fallback(edit, html))
+
+    async def strip(self, chat_id: int, message_id: int) -> None:
+        """Take the buttons off a message; if that fails, they are refused when pressed."""
+        outcome = await _outcome(lambda: self._bot.edit_message_reply_markup(chat_id, message_id))
+        if not isinstance(outcome, Delivered):
+            log.info("the buttons of a message stay: %s", outcome)
+
+    async def answer_press(self, callback_id: str, text: str | None = None, *, alert: bool = False) -> None:
+        """Tell a person that their press was seen; too late is not worth an error."""
+        try:
+            await self._bot.answer_callback_query(callback_id, text, show_alert=alert)
+        except TelegramError as error:
+            log.info("a press was not answered: %s", error)
+
+    async def typing(self, chat_id: int, thread_id: int | None) -> None:
+        """Show that something is on its way; only a courtesy."""
+        try:
+            await self._bot.send_chat_action(chat_id, ChatAction.TYPING, message_thread_id=thread_id)
+        except TelegramError as error:
+            log.debug("no typing sign: %s", error)
+
+    async def _wait_turn(self, chat_id: int) -> None:
+        pace = self._chats.get(chat_id)
+        if pace is None:
+            if len(self._chats) >= _MOST_CHATS_REMEMBERED:
+                self._chats.clear()
+            is_group = chat_id < 0
+            pace = _Pace(_GROUP_PER_MINUTE, 60.0) if is_group else _Pace(_PRIVATE_BURST, float(_PRIVATE_BURST))
+            self._chats[chat_id] = pace
+        while True:
+            now = self._clock.monotonic()
+            delay = max(pace.delay(now), self._overall.delay(now))
+            if delay <= 0:
+                pace.sent.append(now)
+                self._overall.sent.append(now)
+                return
+            await self._clock.sleep(delay)
+
+
+async def _with_plain_fallback(send: Callable[[str, str | None], Awaitable[T]], html: str) -> T:
+    """Markup that Telegram cannot read must not cost anybody a code."""
+    try:
+        return await send(html, "HTML")
+    except BadRequest as error:
+        if "parse entities" not in error.message.casefold():
+            raise
+        log.warning("Telegram cannot read our markup (%s); the message goes out plain", error)
+        return await send(texts.plain(html), None)
+
+
+async def _outcome(attempt: Callable[[], Awaitable[Message | bool]]) -> Delivery:
+    """Run one call and say in the desk's own terms what became of it."""
+    try:
+        result = await attempt()
+    except TelegramError as error:
+        return classify(error)
+    return Delivered(result.message_id if isinstance(result, Message) else None)
+
+
+def classify(error: TelegramError) -> Delivery:
+    """What an error of Telegram says about the message.
+
+    A time-out may have delivered it. A refused connection, a 4xx and a 429 have not. Whatever is not understood may
+    have.
+    """
+    if isinstance(error, RetryAfter):
+        seconds = error.retry_after
+        wait = seconds if isinstance(seconds, int) else seconds.total_seconds()
+        return TryLater(max(1.0, float(wait)), "Telegram asks to wait", whole_chat=True)
+    if isinstance(error, ChatMigrated):
+        return Moved(error.new_chat_id)
+    if isinstance(error, Forbidden):
+        return Unreachable(error.message)
+    if isinstance(error, BadRequest):
+        return _classify_bad_request(error.message)
+    if isinstance(error, TimedOut | NetworkError):
+        return TryLater(1.0, type(error).__name__, may_have_arrived=_may_have_left(error))
+    return TryLater(5.0, error.message, may_have_arrived=True)
+
+
+def _classify_bad_request(message: str) -> Delivery:
+    lowered = message.casefold()
+    if "not modified" in lowered:
+        return Delivered(None)
+    if any(sign in lowered for sign in _UNREACHABLE):
+        return Unreachable(message)
+    return Rejected(message)
+
+
+def _may_have_left(error: TelegramError) -> bool:
+    """Whether the bytes may have reached Telegram: not if there was no connection at all."""
+    cause = error.__cause__
+    return type(cause).__name__ not in {"ConnectError", "ConnectTimeout", "PoolTimeout"}

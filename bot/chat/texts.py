@@ -1,0 +1,615 @@
+"""Every sentence of the chat, in one voice: short, exact, kind. All of it is HTML; whatever comes from outside is
+escaped here and nowhere else.
+"""
+
+import difflib
+import html
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import singledispatch
+from zoneinfo import ZoneInfo
+
+from bot.clock import from_milliseconds
+from bot.domain import errors
+from bot.domain.access import Member, Role
+from bot.domain.limits import COUNTS, LimitName
+from bot.domain.money import format_amount
+from bot.domain.orders import Offer, OrderState, Sms
+from bot.services.access import NotAMember, Protected
+from bot.services.spending import Budget, Statement
+from storage.orders import Order
+
+Facts = Mapping[str, str | int | None]
+
+_LONGEST_SHOWN = 64
+_MOST_ROWS = 20
+
+LIMIT_WORDS: Mapping[LimitName, str] = {
+    LimitName.PER_ORDER: "per order",
+    LimitName.DAILY: "per day",
+    LimitName.MONTHLY: "per month",
+    LimitName.TEAM_DAILY: "for the team per day",
+    LimitName.TEAM_MONTHLY: "for the team per month",
+    LimitName.ACTIVE_ORDERS: "orders under way",
+    LimitName.CANCELS_PER_DAY: "cancels per day",
+}
+
+STATE_WORDS: Mapping[OrderState, str] = {
+    OrderState.RESERVED: "being ordered",
+    OrderState.SENT: "being ordered",
+    OrderState.UNKNOWN: "being checked",
+    OrderState.REFUSED: "not placed",
+    OrderState.WAITING: "waiting for the SMS",
+    OrderState.RECEIVED: "code received",
+    OrderState.COMPLETED: "completed",
+    OrderState.CANCELED: "canceled",
+    OrderState.EXPIRED: "expired",
+    OrderState.CHARGED: "paid, number unknown",
+}
+
+
+def escape(value: object) -> str:
+    """Text from outside, safe inside our markup and never longer than a line."""
+    text = str(value)
+    shown = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return html.escape(shown, quote=False)
+
+
+def plain(markup: str) -> str:
+    """Our markup without its tags, for the day Telegram cannot read it."""
+    return html.unescape(re.sub(r"<[^<>]*>", "", markup))
+
+
+def mention(user_id: int, name: str) -> str:
+    """A name that rings for that person."""
+    return f'<a href="tg://user?id={user_id}">{escape(name)}</a>'
+
+
+def countdown(moment: datetime, zone: ZoneInfo) -> str:
+    """A time that Telegram counts down by itself; older apps show the time of day."""
+    return f'<tg-time unix="{int(moment.timestamp())}" format="r">{moment.astimezone(zone):%H:%M}</tg-time>'
+
+
+# People
+
+
+def welcome(member: Member) -> str:
+    return (
+        f"Hello {escape(member.name)}, you are {_a(member.role)} here.\n\n"
+        + (
+            "Order a number:\n<code>/order whatsapp indonesia</code>\n\nThe code comes here by itself. "
+            if member.may(Role.OPERATOR)
+            else "You can look at the catalog and the balance. "
+        )
+        + "/help shows all you can do."
+    )
+
+
+def stranger(user_id: int, *, may_ask: bool) -> str:
+    ask = "\nTap below to ask the admins to let you in." if may_ask else "\nAsk an admin of your team to let you in."
+    return f"This desk works for its team only. Your Telegram id is <code>{user_id}</code>.{ask}"
+
+
+def asked() -> str:
+    return "The admins know. You will hear from this chat once you are in."
+
+
+def asked_already() -> str:
+    return "You have asked already; the admins know."
+
+
+def group_not_allowed() -> str:
+    return "I do not work in this group yet. An admin can change that here with /chats allow."
+
+
+def help_page(rows: Sequence[tuple[str, str]], role: Role | None) -> str:
+    lines = [f"{escape(usage)}\n   {escape(summary)}" for usage, summary in rows]
+    footer = "" if role is None else f"\n\nYou are {_a(role)}. More on one command: <code>/help order</code>"
+    return "\n".join(lines) + footer
+
+
+def help_on(usage: str, summary: str, examples: Sequence[str]) -> str:
+    shown = "\n".join(f"<code>{escape(example)}</code>" for example in examples)
+    return f"<b>{escape(usage)}</b>\n{escape(summary)}\n\n{shown}"
+
+
+def statement(member: Member, state: Statement, zone: ZoneInfo) -> str:
+    owner = ", owner" if member.owner else ""
+    lines = [
+        f"<b>{escape(member.name)}</b> · {member.role}{owner}",
+        f"Telegram id <code>{member.user_id}</code>",
+        "",
+        f"Orders under way: {state.active} of {state.active_orders}",
+        f"One order: up to {format_amount(state.per_order)}",
+        *(_budget(budget, zone) for budget in state.budgets),
+    ]
+    return "\n".join(lines)
+
+
+def members(people: Sequence[Member], paused: str | None) -> str:
+    lines = [
+        f"{mention(person.user_id, person.name)} · {person.role}{' · owner' if person.owner else ''}"
+        f" · <code>{person.user_id}</code>"
+        for person in people[:50]
+    ]
+    more = f"\n… and {len(people) - 50} more" if len(people) > 50 else ""
+    stopped = f"\n\nOrders are paused: {escape(paused)}" if paused else ""
+    return "\n".join(lines) + more + stopped
+
+
+def allowed(member: Member, *, greeted: bool) -> str:
+    hint = (
+        "" if greeted else "\nI could not write to them: they must open a private chat with me and press Start first."
+    )
+    return f"{mention(member.user_id, member.name)} is {_a(member.role)} now.{hint}"
+
+
+def turned_down() -> str:
+    return "Not let in. They are not told; /allow still works."
+
+
+def greeting(member: Member) -> str:
+    return "You are in. " + welcome(member)
+
+
+def revoked(member: Member) -> str:
+    return f"{escape(member.name)} is off the list. Their live orders run on; the codes still come."
+
+
+def limit_set(member: Member | None, name: LimitName, amount: int | None) -> str:
+    whose = escape(member.name) if member else "The team"
+    if amount is None:
+        return f"{whose}: the limit {LIMIT_WORDS[name]} is the standard one again."
+    return f"{whose}: {LIMIT_WORDS[name]} at most {_limit_value(name, amount)}."
+
+
+def paused(reason: str) -> str:
+    return f"New orders are stopped for everyone: {escape(reason)}\nLive orders are still watched. /resume ends it."
+
+
+def resumed(*, was_paused: bool) -> str:
+    return "New orders are open again." if was_paused else "New orders were not stopped."
+
+
+def chats_allowed(title: str) -> str:
+    return f"I work in “{escape(title)}” now. Members of the desk can order here; everyone here sees the codes."
+
+
+def chats_forgotten() -> str:
+    return "I no longer work in this group."
+
+
+def unknown_command(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.casefold(), known, n=1)
+    hint = f" Did you mean /{near[0]}?" if near else " /help shows what there is."
+    return f"I know no /{escape(name)}.{hint}"
+
+
+def plain_words() -> str:
+    return "I read commands, for example <code>/order whatsapp indonesia</code>. /help shows them all."
+
+
+def repeated(markup: str) -> str:
+    """Label a message that may already have arrived."""
+    return f"{markup}\n<i>Sent again: the first try may have arrived.</i>"
+
+
+# Money and catalog
+
+
+def balance(amount: int, daily: Budget) -> str:
+    return (
+        f"The account has <b>{format_amount(amount)}</b>.\n"
+        f"You have {format_amount(daily.left)} of {format_amount(daily.cap)} left for today."
+    )
+
+
+def offers(platform: str, country: str, rows: Sequence[Offer]) -> str:
+    if not rows:
+        return f"Nothing for {escape(platform)} in {escape(country)} at the moment."
+    lines = [f"{format_amount(offer.price)} · {_stock(offer)}{_named(offer)}" for offer in rows[:_MOST_ROWS]]
+    more = f"\n… and {len(rows) - _MOST_ROWS} dearer ones" if len(rows) > _MOST_ROWS else ""
+    return f"<b>{escape(platform)}</b> in <b>{escape(country)}</b>, cheapest first\n" + "\n".join(lines) + more
+
+
+def overview(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
+    """`rows`: a name, its lowest price in stock, and how many offers are in stock."""
+    if not rows:
+        return f"Nothing in stock for {escape(title)} at the moment."
+    lines = [
+        f"{escape(name)} · from {format_amount(price)} · {count} offer{'s' if count != 1 else ''}"
+        for name, price, count in rows[:_MOST_ROWS]
+    ]
+    more = f"\n… and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
+    return f"<b>{escape(title)}</b>\n" + "\n".join(lines) + more
+
+
+def catalog_hint() -> str:
+    return "\n\nNarrow it: <code>/catalog whatsapp</code>, <code>/catalog whatsapp indonesia</code>"
+
+
+# Orders
+
+
+def card(order: Order, orderer: str, zone: ZoneInfo, facts: Facts) -> str:
+    """The order's card, as the order stands now."""
+    lines = [_number_line(order), _order_line(order), f"for {escape(orderer)}{_note(order)}"]
+    why = _why_this_one(order, facts)
+    if why:
+        lines.append(why)
+    lines.extend(["", _card_state(order, zone)])
+    return "\n".join(lines)
+
+
+def code(order: Order, sms: Sms, orderer: str) -> str:
+    """The message a person waits for."""
+    head = f"🔑 <code>{escape(sms.code)}</code>" if sms.code else "✉️ An SMS without a code arrived"
+    if sms.code is None and sms.text is None:
+        head = "🔑 A code arrived, but it is older than codes are kept and has been deleted."
+    lines = [head]
+    if sms.text and sms.text != sms.code:
+        lines.append(f"<blockquote>{html.escape(sms.text[:600], quote=False)}</blockquote>")
+    if sms.revision > 1:
+        lines.append(f"SMS number {sms.revision} on this number.")
+    lines.extend([_order_line(order), _number_line(order)])
+    lines.append(f"for {mention(order.member_id, orderer)}{_note(order)}")
+    return "\n".join(lines)
+
+
+def ended(order: Order, facts: Facts) -> str:
+    back = int(facts.get("refunded") or 0)
+    if order.state is OrderState.EXPIRED:
+        head = f"⌛ #{order.id} expired without a code."
+    else:
+        head = f"#{order.id} is canceled."
+    if not back:
+        return f"{head} Nothing comes back: the code had arrived."
+    assumed = " SMSCode does not confirm this; compare with /balance." if facts.get("assumed") else ""
+    return f"{head} {format_amount(back)} came back.{assumed}"
+
+
+def strange(order: Order, facts: Facts) -> str:
+    return (
+        f"#{order.id}: SMSCode reports a status I do not know, “{escape(facts.get('status'))}”. "
+        "I keep watching; the code still comes here."
+    )
+
+
+def unclear(order: Order) -> str:
+    return (
+        f"⏳ #{order.id}: SMSCode gave no clear answer, so the number may or may not be rented. "
+        f"Please do not order again yet. {format_amount(order.price)} stays held while I check; "
+        "you hear from me within a few minutes."
+    )
+
+
+def cleared(order: Order) -> str:
+    return f"#{order.id} was not placed and nothing was charged. {format_amount(order.price)} is free again."
+
+
+def charged(order: Order) -> str:
+    return (
+        f"#{order.id} was paid ({format_amount(order.price)}), but SMSCode's answer with the number got lost. "
+        "An admin can find it in the SMSCode dashboard."
+    )
+
+
+def orders_list(orders: Sequence[Order], names: Mapping[int, str], me: int, zone: ZoneInfo) -> str:
+    if not orders:
+        return "No live orders. Start one with <code>/order whatsapp indonesia</code>"
+    return "\n\n".join(_listed(order, names, me, zone) for order in orders[:_MOST_ROWS])
+
+
+def confirm_late_cancel(order: Order) -> str:
+    return (
+        f"#{order.id} already has its code. Ending it now is possible, but <b>nothing comes back</b>: "
+        f"{format_amount(order.charged)} stays spent."
+    )
+
+
+def cancel_taken(order: Order) -> str:
+    return f"SMSCode took the cancel of #{order.id}. You hear the outcome as soon as SMSCode shows it."
+
+
+def still_alive(order: Order) -> str:
+    return f"SMSCode took the cancel, but still shows #{order.id} as live. I keep watching it."
+
+
+def not_placed(order: Order) -> str:
+    return f"#{order.id} was not placed ({escape(order.error)}). Nothing was charged."
+
+
+def resolved(order: Order) -> str:
+    return f"#{order.id} is settled: {STATE_WORDS[order.state]}."
+
+
+# Buttons
+
+
+def foreign_button() -> str:
+    return "This button belongs to somebody else."
+
+
+def stale_button() -> str:
+    return "This button is no longer valid. Send the command again."
+
+
+def used_button() -> str:
+    return "Already done."
+
+
+def kept() -> str:
+    return "Kept. I go on watching it."
+
+
+# Alerts to admins
+
+_ALERTS: Mapping[str, str] = {
+    "access": "{name} (<code>{user}</code>) asks to come in.",
+    "unclear": "Order #{order} is unclear: {reason}. Its hold stays while I look for evidence.",
+    "charged": "Order #{order} was charged, but its number never reached us. It is in the SMSCode dashboard.",
+    "decide": (
+        "Order #{order} needs your word: the balance was {before} before it and is {balance} now, which proves "
+        "nothing. Look into the SMSCode dashboard, then send <code>/resolve {order} charged</code> or "
+        "<code>/resolve {order} refunded</code>."
+    ),
+    "missing": (
+        "SMSCode no longer knows order #{order}. Look into the dashboard, then send "
+        "<code>/resolve {order} charged</code> or <code>/resolve {order} refunded</code>."
+    ),
+    "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
+    "code_elsewhere": "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here.",
+    "second_bot": ("Another bot runs with my token. New orders are stopped. Stop the other one, then send /resume."),
+    "token": "SMSCode rejects the token. Put the right one into the configuration and restart me.",
+    "books": "The books disagree: {reason}. New orders are stopped until somebody has looked and sent /resume.",
+    "worker": "A part of me ({worker}) failed and was restarted: {reason}",
+}
+
+
+def alert(facts: Facts) -> str:
+    """The text behind an alert's `what`; one without a text shows its facts as they are."""
+    template = _ALERTS.get(str(facts.get("what")), "{what}")
+    money = {"before", "balance"}
+    shown = {
+        name: format_amount(value) if name in money and isinstance(value, int) else escape(value)
+        for name, value in facts.items()
+    }
+    return "⚠️ " + template.format_map(shown)
+
+
+# What went wrong
+
+
+@singledispatch
+def failure(error: errors.DeskError, zone: ZoneInfo) -> str:
+    """What happened, what it cost, and what to do next; each kind of error registers its own sentence below."""
+    del zone
+    return f"That did not work ({escape(error)}). Nothing was charged."
+
+
+def internal_error() -> str:
+    return "Something broke on my side. It is written down; an admin can see it. Check /orders before you try again."
+
+
+@failure.register
+def _wrong_usage(error: errors.WrongUsage, _: ZoneInfo) -> str:
+    problem = html.escape(error.problem, quote=False)
+    return f"{problem[:1].upper()}{problem[1:]}."
+
+
+@failure.register
+def _not_permitted(error: errors.NotPermitted, _: ZoneInfo) -> str:
+    return f"That needs the role {escape(error.needed)}. Ask an admin."
+
+
+@failure.register
+def _ordering_paused(error: errors.OrderingPaused, _: ZoneInfo) -> str:
+    return f"New orders are paused: {escape(error.reason)}. Nothing was charged."
+
+
+@failure.register
+def _account_busy(error: errors.AccountBusy, _: ZoneInfo) -> str:
+    return (
+        f"Order #{error.order_id} is still being checked, and a new one now would blur the picture. "
+        f"Try again in {error.seconds} s. Nothing was charged."
+    )
+
+
+@failure.register
+def _unknown_name(error: errors.UnknownName, _: ZoneInfo) -> str:
+    hint = ", ".join(f"<b>{escape(name)}</b>" for name in error.suggestions)
+    question = f" Did you mean {hint}?" if hint else " /catalog shows what there is."
+    return f"I know no {error.kind} “{escape(error.typed)}”.{question}"
+
+
+@failure.register
+def _nothing_on_offer(error: errors.NothingOnOffer, _: ZoneInfo) -> str:
+    where = escape(", ".join(error.countries))
+    if error.cheapest is not None and error.max_price is not None and error.cheapest > error.max_price:
+        return (
+            f"Nothing for {escape(error.platform)} in {where} up to {format_amount(error.max_price)}; "
+            f"the cheapest is {format_amount(error.cheapest)}. Nothing was charged."
+        )
+    return (
+        f"{escape(error.platform)} is sold out in {where}. Nothing was charged. "
+        "Try another country, or again in a few minutes."
+    )
+
+
+@failure.register
+def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
+    cap, left = _limit_value(error.name, error.cap), _limit_value(error.name, error.left)
+    if error.name is LimitName.PER_ORDER:
+        return (
+            f"This number costs {format_amount(error.asked)}; your limit per order is {cap}. "
+            "Nothing was charged. An admin can raise it with /limit."
+        )
+    if error.name in COUNTS:
+        return f"You have reached your limit of {cap} {LIMIT_WORDS[error.name]}. Nothing was charged. See /orders."
+    resets = f" It starts anew {_when(error.resets_at, zone)}." if error.resets_at else ""
+    return (
+        f"This costs {format_amount(error.asked)}, but the limit {LIMIT_WORDS[error.name]} ({cap}) "
+        f"has only {left} left.{resets} Nothing was charged. An admin can raise it with /limit."
+    )
+
+
+@failure.register
+def _no_such_order(error: errors.NoSuchOrder, _: ZoneInfo) -> str:
+    live = ", ".join(f"#{number}" for number in error.live[:10])
+    if error.typed:
+        return f"You have no order {escape(error.typed)}." + (f" Live: {live}." if live else "")
+    return f"Which one? Live: {live}. Add its number." if live else "You have no live order."
+
+
+@failure.register
+def _not_now(error: errors.NotNow, _: ZoneInfo) -> str:
+    words = STATE_WORDS.get(OrderState(error.state), error.state)
+    return f"#{error.order_id} is {words}; that is not possible now. Nothing changed."
+
+
+@failure.register
+def _protected(error: Protected, _: ZoneInfo) -> str:
+    reason = html.escape(error.reason, quote=False)
+    return f"{reason[:1].upper()}{reason[1:]}. Nothing changed."
+
+
+@failure.register
+def _not_a_member(error: NotAMember, _: ZoneInfo) -> str:
+    return f"<code>{error.user_id}</code> is not on the list. /users shows who is."
+
+
+@failure.register
+def _token_rejected(_: errors.TokenRejected, __: ZoneInfo) -> str:
+    return "SMSCode rejects this desk's token. An admin must put the right one in. Nothing was charged."
+
+
+@failure.register
+def _balance_too_low(error: errors.BalanceTooLow, _: ZoneInfo) -> str:
+    if error.balance is None or error.price is None:
+        return "The SMSCode account cannot pay this order. Nothing was charged. Ask an admin to top it up."
+    return (
+        f"The SMSCode account has {format_amount(error.balance)}, this number costs {format_amount(error.price)}. "
+        "Nothing was charged. Ask an admin to top it up."
+    )
+
+
+@failure.register
+def _remote_order_missing(_: errors.RemoteOrderMissing, __: ZoneInfo) -> str:
+    return "SMSCode does not know this order. Nothing changed; the admins can look into it."
+
+
+@failure.register
+def _rate_limited(error: errors.RateLimited, _: ZoneInfo) -> str:
+    wait = f" Try again in {round(error.retry_after)} s." if error.retry_after else " Try again in a moment."
+    return f"SMSCode asks us to slow down.{wait} Nothing was charged."
+
+
+@failure.register
+def _api_error(error: errors.ApiError, _: ZoneInfo) -> str:
+    message = f": {escape(error.message)}" if error.message else ""
+    return f"SMSCode said no ({escape(error.code)}{message}). Nothing was charged."
+
+
+@failure.register
+def _not_sent(error: errors.NotSent, _: ZoneInfo) -> str:
+    if error.retry_after:
+        return f"SMSCode asks for a pause. Try again in {round(error.retry_after)} s. Nothing was charged."
+    return "SMSCode cannot be reached right now. Nothing was sent and nothing was charged. Try again in a moment."
+
+
+@failure.register
+def _unclear_answer(_: errors.Unclear, __: ZoneInfo) -> str:
+    return "SMSCode gave no clear answer. Nothing was ordered by this. Try again in a moment."
+
+
+# Pieces
+
+
+def _a(role: Role) -> str:
+    return f"{'an' if role.value[0] in 'ao' else 'a'} {role}"
+
+
+def _budget(budget: Budget, zone: ZoneInfo) -> str:
+    used = f"{format_amount(budget.usage.used)} of {format_amount(budget.cap)}"
+    held = f" ({format_amount(budget.usage.held)} held)" if budget.usage.held else ""
+    until = f" until {_when(budget.resets_at, zone)}" if budget.resets_at else ""
+    return f"{_budget_name(budget.name)}: {used}{held} · {format_amount(budget.left)} left{until}"
+
+
+def _budget_name(name: LimitName) -> str:
+    return {
+        LimitName.DAILY: "You today",
+        LimitName.MONTHLY: "You this month",
+        LimitName.TEAM_DAILY: "Team today",
+        LimitName.TEAM_MONTHLY: "Team this month",
+    }[name]
+
+
+def _limit_value(name: LimitName, value: int) -> str:
+    return str(value) if name in COUNTS else format_amount(value)
+
+
+def _when(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%d %b %H:%M}"
+
+
+def _stock(offer: Offer) -> str:
+    if offer.stock is None:
+        return "in stock"
+    return f"{offer.stock} in stock" if offer.stock else "sold out"
+
+
+def _named(offer: Offer) -> str:
+    return f" · {escape(offer.name)}" if offer.name else ""
+
+
+def _number_line(order: Order) -> str:
+    if order.phone_number is None:
+        return "📱 the number is still to come"
+    return f"📱 <code>{escape(order.phone_number)}</code>"
+
+
+def _order_line(order: Order) -> str:
+    cost = format_amount(order.charged or order.price)
+    return f"#{order.id} · {escape(order.platform)} · {escape(order.country)} · {cost}"
+
+
+def _note(order: Order) -> str:
+    return f" · {html.escape(order.note, quote=False)}" if order.note else ""
+
+
+def _why_this_one(order: Order, facts: Facts) -> str:
+    """Which offer it became, if it is not simply the first one."""
+    sold_out = int(facts.get("sold_out") or 0)
+    first = str(facts.get("first_country") or order.country)
+    if order.country != first:
+        return f"{escape(first)} had nothing left at that price, so this is {escape(order.country)}."
+    if sold_out:
+        cheaper = "a cheaper offer was" if sold_out == 1 else f"{sold_out} cheaper offers were"
+        return f"{cheaper[:1].upper()}{cheaper[1:]} sold out in the meantime, so this is the next one."
+    return ""
+
+
+def _card_state(order: Order, zone: ZoneInfo) -> str:
+    if order.state is OrderState.WAITING:
+        if order.expires_at is None:
+            return "Request the SMS now. The code comes here by itself."
+        left = countdown(from_milliseconds(order.expires_at), zone)
+        return f"Request the SMS now: the number is yours until {left}. The code comes here by itself."
+    if order.state is OrderState.RECEIVED:
+        return "✅ The code is here. Another SMS to this number would come as well."
+    came_back = f" {format_amount(order.refunded)} came back." if order.refunded else ""
+    return f"{STATE_WORDS[order.state].capitalize()}.{came_back}"
+
+
+def _listed(order: Order, names: Mapping[int, str], me: int, zone: ZoneInfo) -> str:
+    lines = [_order_line(order)]
+    if order.phone_number:
+        lines.append(_number_line(order))
+    state = STATE_WORDS[order.state]
+    if order.expires_at is not None and order.state is OrderState.WAITING:
+        state += f", until {countdown(from_milliseconds(order.expires_at), zone)}"
+    whose = "" if order.member_id == me else f" · {escape(names.get(order.member_id, order.member_id))}"
+    lines.append(f"{state}{whose}{_note(order)}")
+    return "\n".join(lines)

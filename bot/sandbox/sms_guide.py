@@ -1,0 +1,129 @@
+"""The face of the simulated SMSCode that the getting-started guide describes."""
+
+from typing import Final
+
+from pydantic import PositiveInt
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.sandbox.sms_books import Order
+from bot.sandbox.sms_errors import ErrorCode, SmsApiError
+from bot.sandbox.sms_wire import Body, body_of, enter, failure, query_of, refuse_body, show, success, utc_text
+from bot.sandbox.sms_world import SmsWorld
+
+GUIDE_STATUSES: Final = {
+    ErrorCode.UNAUTHORIZED: 401,
+    ErrorCode.INSUFFICIENT_BALANCE: 402,
+    ErrorCode.PRODUCT_UNAVAILABLE: 409,
+    ErrorCode.ORDER_NOT_FOUND: 404,
+    ErrorCode.ORDER_NOT_CANCELLABLE: 409,
+    ErrorCode.ORDER_ENDED: 409,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.VALIDATION_ERROR: 422,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.PAYLOAD_TOO_LARGE: 413,
+    ErrorCode.INTERNAL_ERROR: 500,
+    ErrorCode.SERVICE_UNAVAILABLE: 503,
+}
+
+
+class CreateOrder(Body):
+    product_id: PositiveInt
+
+
+class GuideFace:
+    """The five routes of the guide over one world."""
+
+    def __init__(self, world: SmsWorld) -> None:
+        self._world = world
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/balance", self.balance, methods=["GET"]),
+            Route("/v1/catalog/products", self.products, methods=["GET"]),
+            Route("/v1/orders", self.create, methods=["POST"]),
+            Route("/v1/orders/{id}", self.read, methods=["GET"]),
+            Route("/v1/orders/{id}/cancel", self.cancel, methods=["POST"]),
+        ]
+
+    async def balance(self, request: Request) -> Response:
+        await self._enter_bare(request)
+        return success({"currency": "IDR", "balance": self._world.balance})
+
+    async def products(self, request: Request) -> Response:
+        enter(self._world, request)
+        await refuse_body(request)
+        query = query_of(request, "country", "platform")
+        products = self._world.products(query.get("country"), query.get("platform"))
+        rows = [
+            {
+                "id": product.id,
+                "name": product.name,
+                "country": product.country,
+                "platform": product.platform,
+                "price": product.price,
+                "available": product.available,
+            }
+            for product in products
+        ]
+        return success(rows)
+
+    async def create(self, request: Request) -> Response:
+        enter(self._world, request)
+        query_of(request)
+        wanted = await body_of(request, CreateOrder)
+        order = self._world.create_order(wanted.product_id)
+        created = {
+            "order_id": order.id,
+            "phone_number": order.phone_number,
+            "status": order.status,
+            "expires_at": utc_text(order.expires_at),
+        }
+        return success(created)
+
+    async def read(self, request: Request) -> Response:
+        await self._enter_bare(request)
+        return self._answer_with(request, self._world.order(request.path_params["id"]))
+
+    async def cancel(self, request: Request) -> Response:
+        await self._enter_bare(request)
+        return self._answer_with(request, self._world.cancel_order(request.path_params["id"]))
+
+    async def _enter_bare(self, request: Request) -> None:
+        """Let in a request that needs neither a query nor a body."""
+        enter(self._world, request)
+        query_of(request)
+        await refuse_body(request)
+
+    def _answer_with(self, request: Request, order: Order) -> Response:
+        row = {
+            "order_id": order.id,
+            "status": order.status,
+            "phone_number": order.phone_number,
+            "expires_at": utc_text(order.expires_at),
+        }
+        sms = order.coded_sms
+        if sms is not None and sms.code is not None:
+            row["otp_code"] = sms.code
+            show(request, sms)
+        return success(row)
+
+
+async def refusal_answer(_request: Request, error: Exception) -> Response:
+    """Answer what the world refuses with the guide's status and envelope."""
+    if not isinstance(error, SmsApiError):
+        raise error
+    headers = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return failure(GUIDE_STATUSES[error.code], error.code, error.message, headers)
+
+
+async def routing_answer(_request: Request, error: Exception) -> Response:
+    """Answer an unknown route or a wrong method in the usual envelope."""
+    if not isinstance(error, HTTPException):
+        raise error
+    known = error.status_code == 405
+    code = ErrorCode.METHOD_NOT_ALLOWED if known else ErrorCode.NOT_FOUND
+    return failure(error.status_code, code, error.detail, error.headers)

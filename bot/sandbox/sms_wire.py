@@ -1,0 +1,118 @@
+"""What both faces of the simulated SMSCode share on the wire: envelopes, and a strict reading of requests."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from bot.sandbox.sms_books import Sms
+from bot.sandbox.sms_errors import ErrorCode, SmsApiError
+from bot.sandbox.sms_world import SmsWorld
+
+# Where an answer notes the messages whose codes it carries, for the gateway to record once it has left whole.
+SHOWN = "sandbox.shown"
+
+_Body = TypeVar("_Body", bound="Body")
+
+
+class Body(BaseModel):
+    """A JSON body with exactly its own fields, each of exactly its own type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def success(data: object) -> JSONResponse:
+    return JSONResponse({"success": True, "data": data})
+
+
+def failure(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    envelope = {"success": False, "error": {"code": code, "message": message}}
+    return JSONResponse(envelope, status, headers=headers)
+
+
+def utc_text(moment: float) -> str:
+    """Write unix seconds as the API does: whole seconds, UTC, with a Z."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def show(request: Request, sms: Sms) -> None:
+    """Note that the answer to this request carries the code of `sms`."""
+    request.scope[SHOWN].append(sms)
+
+
+def enter(world: SmsWorld, request: Request) -> None:
+    """Let a request into the account.
+
+    Raises:
+        SmsApiError: UNAUTHORIZED or RATE_LIMITED.
+    """
+    headers = request.headers.getlist("authorization")
+    if len(headers) != 1 or not world.knows_token(_bearer(headers[0])):
+        raise SmsApiError(ErrorCode.UNAUTHORIZED, "The API token is missing or wrong.")
+    world.admit()
+
+
+def _bearer(header: str) -> bytes:
+    scheme, _, token = header.partition(" ")
+    # Header text is Latin-1 on the wire, so this gives back the very bytes that came.
+    return token.encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def query_of(request: Request, *allowed: str) -> dict[str, str]:
+    """Return the query with its allowed names.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR, a name is unknown or comes twice.
+    """
+    pairs = request.query_params.multi_items()
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        raise SmsApiError(ErrorCode.VALIDATION_ERROR, "A query parameter comes twice.")
+    unknown = sorted(query.keys() - set(allowed))
+    if unknown:
+        raise SmsApiError(ErrorCode.VALIDATION_ERROR, f"Unknown query parameter: {unknown[0]}.")
+    return query
+
+
+async def refuse_body(request: Request) -> None:
+    """Make sure that a request without a body has none.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR.
+    """
+    if await request.body():
+        raise SmsApiError(ErrorCode.VALIDATION_ERROR, "This route takes no body.")
+
+
+async def body_of(request: Request, kind: type[_Body]) -> _Body:
+    """Read a JSON body as `kind`.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR, the body is labelled otherwise, no JSON, or does not fit.
+    """
+    require_json(request)
+    try:
+        return kind.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise misfit(error) from None
+
+
+def require_json(request: Request) -> None:
+    """Make sure that the body is labelled as JSON, once.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR.
+    """
+    labels = request.headers.getlist("content-type")
+    if len(labels) != 1 or labels[0].partition(";")[0].strip().lower() != "application/json":
+        raise SmsApiError(ErrorCode.VALIDATION_ERROR, "Content-Type must be application/json.")
+
+
+def misfit(error: ValidationError) -> SmsApiError:
+    """Put the first complaint about a body into words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "body"
+    return SmsApiError(ErrorCode.VALIDATION_ERROR, f"{place}: {first['msg']}")

@@ -1,0 +1,353 @@
+"""An SMSCode account in memory: catalog, orders and money, moved by an injected clock. No HTTP here."""
+
+import hmac
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from bot.sandbox.sms_books import (
+    Adjustment,
+    Books,
+    Charge,
+    Order,
+    OrderStatus,
+    Refund,
+    RefundReason,
+    Sms,
+)
+from bot.sandbox.sms_catalog import Catalog, Product, draw_phone_number
+from bot.sandbox.sms_dice import Dice
+from bot.sandbox.sms_errors import ErrorCode, SmsApiError
+from bot.sandbox.sms_faults import Faults
+
+DEFAULT_BEARER = "sandbox"
+_MINUTE = 60.0
+
+
+class SmsWorld:
+    """The account and everything that happens to it. The same seed and calls give the same world.
+
+    Time moves nothing by itself: whatever is due by `now()` (unix seconds) happens just before the next look.
+
+    Args:
+        token: the bearer token that the API accepts.
+        balance: whole IDR at the start.
+        seed: source of product ids, order ids, numbers, codes and arrival times.
+        now: the clock.
+        order_lifetime: seconds from the order to its expiry.
+        arrival: shortest and longest wait for the first SMS in seconds; None: only when told by `arrive`.
+        second_sms_after: seconds from the first SMS to a second one; None: no second one.
+        complete_after: seconds from the latest SMS until the order completes; None: it stays open and expires.
+        refund_expired: whether an order that expires without an SMS gives its money back.
+        requests_per_minute: rate limit of the account; None: no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str = DEFAULT_BEARER,
+        balance: int = 150_000,
+        seed: int = 0,
+        now: Callable[[], float] = time.time,
+        order_lifetime: float = 1200.0,
+        arrival: tuple[float, float] | None = (4.0, 9.0),
+        second_sms_after: float | None = None,
+        complete_after: float | None = 600.0,
+        refund_expired: bool = True,
+        requests_per_minute: int | None = 300,
+    ) -> None:
+        self.now = now
+        self.order_lifetime = order_lifetime
+        self.arrival = arrival
+        self.second_sms_after = second_sms_after
+        self.complete_after = complete_after
+        self.refund_expired = refund_expired
+        self.requests_per_minute = requests_per_minute
+        self.faults = Faults()
+        self.down = False
+        self._token = token
+        self._seed = seed
+        self._catalog = Catalog(seed)
+        self._books = Books(opening=balance)
+        self._request_ids = Dice(seed, "request")
+        self._agenda: list[tuple[float, int]] = []
+        self._by_sequence: list[Order] = []
+        self._numbers_given: set[str] = set()
+        self._arrived: deque[float] = deque()
+        self._admitted: deque[float] = deque()
+
+    # The account
+
+    @property
+    def books(self) -> Books:
+        """The truth up to this moment."""
+        self.advance()
+        return self._books
+
+    @property
+    def balance(self) -> int:
+        """The balance of this moment in whole IDR."""
+        return self.books.balance
+
+    def set_balance(self, balance: int) -> None:
+        """Move the balance without an order, as a deposit or another client of the account would."""
+        self._books.adjustments.append(Adjustment(balance - self.balance, self.now()))
+
+    def knows_token(self, token: bytes) -> bool:
+        """Compare a presented token in constant time."""
+        return hmac.compare_digest(token, self._token.encode())
+
+    def next_request_id(self) -> str:
+        return f"req_{self._request_ids.word(16)}"
+
+    def note_request(self, method: str, route: str) -> None:
+        """Count a request that arrived, whatever becomes of it."""
+        self._books.requests[method, route] += 1
+        self._arrived.append(self.now())
+        _forget_before(self._arrived, self.now() - _MINUTE)
+
+    def requests_last_minute(self) -> int:
+        """Return how many requests arrived in the last 60 seconds, refused ones included."""
+        _forget_before(self._arrived, self.now() - _MINUTE)
+        return len(self._arrived)
+
+    def admit(self) -> None:
+        """Let one request of the account pass its rate limit; a refused one does not count against it.
+
+        Raises:
+            SmsApiError: RATE_LIMITED, with the seconds until the next request has room.
+        """
+        now = self.now()
+        _forget_before(self._admitted, now - _MINUTE)
+        limit = self.requests_per_minute
+        if limit is not None and len(self._admitted) >= limit:
+            oldest = self._admitted[-limit] if limit else now
+            wait = max(1, math.ceil(oldest + _MINUTE - now))
+            raise SmsApiError(ErrorCode.RATE_LIMITED, "Too many requests in a minute.", retry_after=wait)
+        self._admitted.append(now)
+
+    # The catalog
+
+    def products(self, country: str | None = None, platform: str | None = None) -> list[Product]:
+        """Return the products of a country and a platform (slugs in any case); None means any."""
+        return self._catalog.find(country, platform)
+
+    def set_product(
+        self,
+        country: str,
+        platform: str,
+        price: int,
+        stock: int,
+        *,
+        name: str | None = None,
+        product_id: int | None = None,
+    ) -> int:
+        """Put a product on sale, or replace the one with `product_id`; return its id.
+
+        Raises:
+            ValueError: a price or a stock below zero.
+        """
+        return self._catalog.put(country, platform, price, stock, name, product_id).id
+
+    def set_stock(self, product_id: int, available: int) -> None:
+        """Set the stock of a product.
+
+        Raises:
+            SmsApiError: PRODUCT_UNAVAILABLE, there is no such product.
+            ValueError: a stock below zero.
+        """
+        if available < 0:
+            raise ValueError("a stock cannot be below zero")
+        self._product(product_id).available = available
+
+    def sold_out(self, product_id: int) -> None:
+        """Take a product's stock away, as other customers do between a catalog and an order."""
+        self.set_stock(product_id, 0)
+
+    def clear_catalog(self) -> None:
+        """Take every product off sale."""
+        self._catalog.clear()
+
+    # Orders, as the API acts on them
+
+    def order(self, order_id: str) -> Order:
+        """Return an order as it is now.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND.
+        """
+        order = self.books.orders.get(order_id)
+        if order is None:
+            raise SmsApiError(ErrorCode.ORDER_NOT_FOUND, "The account has no such order.")
+        return order
+
+    def live_orders(self) -> list[Order]:
+        """Return the orders that have not ended, oldest first."""
+        return [order for order in self.books.orders.values() if order.live]
+
+    def create_order(self, product_id: int) -> Order:
+        """Rent a number: take it from the stock and charge its price.
+
+        Raises:
+            SmsApiError: PRODUCT_UNAVAILABLE or INSUFFICIENT_BALANCE; nothing is charged then.
+        """
+        product = self._product(product_id)
+        if product.available == 0:
+            raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is sold out.")
+        if self.balance < product.price:
+            raise SmsApiError(ErrorCode.INSUFFICIENT_BALANCE, "The balance does not cover the price.")
+        product.available -= 1
+        order = self._rent(product)
+        self._books.orders[order.id] = order
+        self._books.charges.append(Charge(order.id, order.price, order.created_at))
+        self._schedule(order)
+        return order
+
+    def cancel_order(self, order_id: str) -> Order:
+        """End a live order on request, with a refund only while no SMS has arrived.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND or ORDER_NOT_CANCELLABLE.
+        """
+        order = self.order(order_id)
+        if not order.live:
+            message = f"The order has ended as {order.status}."
+            raise SmsApiError(ErrorCode.ORDER_NOT_CANCELLABLE, message)
+        self._end(order, OrderStatus.CANCELLED, self.now())
+        if not order.messages:
+            self._refund(order, RefundReason.CANCELLED, self.now())
+        return order
+
+    # Orders, as a script moves them
+
+    def arrive(self, order_id: str, code: str | None = None, text: str | None = None) -> Sms:
+        """Deliver an SMS now, in the place of the next scheduled one.
+
+        Without arguments the code is drawn; with a text alone the SMS carries no code.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND or ORDER_ENDED.
+        """
+        return self._deliver(self._live(order_id), self.now(), code, text)
+
+    def expire(self, order_id: str) -> None:
+        """Close an order's window now.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND or ORDER_ENDED.
+        """
+        self._expire(self._live(order_id), self.now())
+
+    def complete(self, order_id: str) -> None:
+        """Complete an order now.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND or ORDER_ENDED.
+        """
+        self._end(self._live(order_id), OrderStatus.COMPLETED, self.now())
+
+    def set_status(self, order_id: str, status: str) -> None:
+        """Write any status over the order's own; no money moves. An unknown status stays until a script moves it.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND.
+        """
+        order = self.order(order_id)
+        order.status = status
+        self._schedule(order)
+
+    def advance(self) -> None:
+        """Let everything happen, in order of time, that is due by now."""
+        while self._agenda and self._agenda[0][0] <= self.now():
+            at, sequence = heappop(self._agenda)
+            order = self._by_sequence[sequence]
+            # An entry whose order has changed since is stale: that change has made its own entry.
+            if order.due_at() == at:
+                self._happen(order, at)
+
+    def _happen(self, order: Order, at: float) -> None:
+        if order.arrives_at == at:
+            self._deliver(order, at, None, None)
+        elif order.completes_at == at:
+            self._end(order, OrderStatus.COMPLETED, at)
+        else:
+            self._expire(order, at)
+
+    def _schedule(self, order: Order) -> None:
+        due = order.due_at()
+        if due is not None:
+            heappush(self._agenda, (due, order.sequence))
+
+    def _product(self, product_id: int) -> Product:
+        product = self._catalog.get(product_id)
+        if product is None:
+            raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is not on sale.")
+        return product
+
+    def _live(self, order_id: str) -> Order:
+        order = self.order(order_id)
+        if not order.live:
+            raise SmsApiError(ErrorCode.ORDER_ENDED, f"The order has ended as {order.status}.")
+        return order
+
+    def _rent(self, product: Product) -> Order:
+        # Each order has dice of its own, so that refused and failed requests do not shift later draws.
+        sequence = len(self._by_sequence)
+        dice = Dice(self._seed, f"order:{sequence}")
+        now = self.now()
+        order = Order(
+            id=f"ord_{dice.word(12)}",
+            sequence=sequence,
+            product_id=product.id,
+            country=product.country,
+            platform=product.platform,
+            phone_number=self._fresh_number(product.country, dice),
+            price=product.price,
+            created_at=now,
+            expires_at=now + self.order_lifetime,
+            arrives_at=None if self.arrival is None else now + dice.uniform(*self.arrival),
+        )
+        self._by_sequence.append(order)
+        return order
+
+    def _fresh_number(self, country: str, dice: Dice) -> str:
+        number = draw_phone_number(country, dice)
+        while number in self._numbers_given:
+            number = draw_phone_number(country, dice)
+        self._numbers_given.add(number)
+        return number
+
+    def _deliver(self, order: Order, at: float, code: str | None, text: str | None) -> Sms:
+        revision = len(order.messages) + 1
+        if code is None and text is None:
+            code = Dice(self._seed, f"sms:{order.sequence}:{revision}").digits(6)
+        sms = Sms(order.id, revision, code, text or f"{code} is your {order.platform} code.", at)
+        order.messages.append(sms)
+        self._books.messages.append(sms)
+        order.status = OrderStatus.OTP_RECEIVED
+        second_due = revision == 1 and self.second_sms_after is not None
+        order.arrives_at = at + (self.second_sms_after or 0.0) if second_due else None
+        order.completes_at = None if self.complete_after is None else at + self.complete_after
+        self._schedule(order)
+        return sms
+
+    def _expire(self, order: Order, at: float) -> None:
+        self._end(order, OrderStatus.EXPIRED, at)
+        if self.refund_expired and not order.messages:
+            self._refund(order, RefundReason.EXPIRED, at)
+
+    def _end(self, order: Order, status: OrderStatus, at: float) -> None:
+        order.status = status
+        order.ended_at = at
+
+    def _refund(self, order: Order, reason: RefundReason, at: float) -> None:
+        # A script may wake an ended order again; its money still comes back only once.
+        if not self._books.refunds_of(order.id):
+            self._books.refunds.append(Refund(order.id, order.price, at, reason))
+
+
+def _forget_before(moments: deque[float], moment: float) -> None:
+    while moments and moments[0] <= moment:
+        moments.popleft()

@@ -1,0 +1,111 @@
+"""What a bot may hang under a message, checked as strictly as Telegram checks it."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.sandbox.telegram_errors import bad_request
+from bot.sandbox.telegram_markup import utf16_length
+
+_BUTTON_KINDS = (
+    "callback_data",
+    "copy_text",
+    "url",
+    "web_app",
+    "login_url",
+    "switch_inline_query",
+    "switch_inline_query_current_chat",
+    "switch_inline_query_chosen_chat",
+    "callback_game",
+    "pay",
+)
+_STYLES = {"primary", "success", "danger"}
+_LONGEST_DATA = 64
+_LONGEST_COPY = 256
+_MOST_BUTTONS = 100
+
+
+def parse_markup(raw: Any) -> dict[str, Any] | None:
+    """The reply markup of a call, or None where the call has none.
+
+    Raises:
+        ApiError: 400 for anything Telegram would refuse.
+    """
+    if raw in (None, "", {}):
+        return None
+    markup = _decode(raw)
+    if "inline_keyboard" in markup:
+        return {"inline_keyboard": _inline_rows(markup["inline_keyboard"])}
+    if "keyboard" in markup:
+        return {**markup, "keyboard": _reply_rows(markup["keyboard"])}
+    return markup
+
+
+def buttons_of(markup: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """All inline buttons of a message, row by row."""
+    return [button for row in (markup or {}).get("inline_keyboard", ()) for button in row]
+
+
+def _decode(raw: Any) -> dict[str, Any]:
+    try:
+        markup = json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        raise bad_request("can't parse reply keyboard markup JSON object") from None
+    if not isinstance(markup, dict):
+        raise bad_request("object expected as reply markup")
+    return markup
+
+
+def _inline_rows(rows: Any) -> list[list[dict[str, Any]]]:
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise bad_request('field "inline_keyboard" of the InlineKeyboardMarkup must be an Array of Arrays')
+    checked = [[_inline_button(button) for button in row] for row in rows if row]
+    if sum(len(row) for row in checked) > _MOST_BUTTONS:
+        raise bad_request("REPLY_MARKUP_TOO_LONG")
+    return checked
+
+
+def _inline_button(button: Any) -> dict[str, Any]:
+    text = button.get("text") if isinstance(button, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise bad_request('can\'t parse inline keyboard button: Field "text" must be of type String')
+    kinds = [kind for kind in _BUTTON_KINDS if kind in button]
+    if not kinds:
+        raise bad_request("can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+    if len(kinds) > 1:
+        raise bad_request("can't parse inline keyboard button: exactly one kind of action must be given")
+    _check_action(button)
+    if "style" in button and button["style"] not in _STYLES:
+        raise bad_request("can't parse inline keyboard button: invalid button style specified")
+    return dict(button)
+
+
+def _check_action(button: dict[str, Any]) -> None:
+    data = button.get("callback_data")
+    if data is not None and not (isinstance(data, str) and 1 <= len(data.encode()) <= _LONGEST_DATA):
+        raise bad_request("BUTTON_DATA_INVALID")
+    if "copy_text" in button:
+        copied = button["copy_text"].get("text") if isinstance(button["copy_text"], dict) else None
+        if not isinstance(copied, str) or not 1 <= utf16_length(copied) <= _LONGEST_COPY:
+            raise bad_request("BUTTON_COPY_TEXT_INVALID")
+    if "url" in button and not _openable(str(button["url"])):
+        raise bad_request(f"inline keyboard button URL '{button['url']}' is invalid: Wrong HTTP URL")
+
+
+def _openable(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "tg" or (parts.scheme in {"http", "https"} and bool(parts.netloc))
+
+
+def _reply_rows(rows: Any) -> list[list[dict[str, Any]]]:
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise bad_request('field "keyboard" of the ReplyKeyboardMarkup must be an Array of Arrays')
+    return [[_reply_button(button) for button in row] for row in rows]
+
+
+def _reply_button(button: Any) -> dict[str, Any]:
+    if isinstance(button, str):
+        return {"text": button}
+    if not isinstance(button, dict) or not isinstance(button.get("text"), str):
+        raise bad_request('can\'t parse keyboard button: Field "text" must be of type String')
+    return dict(button)

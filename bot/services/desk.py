@@ -1,0 +1,77 @@
+"""What every service needs at hand, put together once by `bot.app`."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bot.clock import Clock, milliseconds, moment
+from bot.config import Settings
+from bot.domain.limits import Calendar, calendar_at
+from bot.domain.notices import Notice, NoticeKind, Urgency
+from bot.services.catalog import Catalog
+from bot.sms.budget import RequestBudget
+from bot.sms.port import SmsPort
+from storage import members, outbox
+from storage.database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Wake-up calls between the services and the workers; losing one only costs a short delay."""
+
+    inbox: asyncio.Event = field(default_factory=asyncio.Event)
+    outbox: asyncio.Event = field(default_factory=asyncio.Event)
+    watch: asyncio.Event = field(default_factory=asyncio.Event)
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The desk's parts.
+
+    `creating` lets one create at a time through where a repeat could charge twice; `placing` holds the keys of
+    the commands that are placing an order right now, so that nobody takes theirs for left over.
+    """
+
+    settings: Settings
+    database: Database
+    sms: SmsPort
+    requests: RequestBudget
+    catalog: Catalog
+    clock: Clock
+    signals: Signals = field(default_factory=Signals)
+    creating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    placing: set[str] = field(default_factory=set)
+
+    @property
+    def now(self) -> int:
+        """Unix milliseconds."""
+        return milliseconds(self.clock)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The team's day and month at this moment."""
+        return calendar_at(moment(self.clock), self.settings.limits.zone)
+
+    async def transact(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `body` as one transaction and let the courier look for what it put into the outbox."""
+        result = await self.database.transact(body)
+        self.signals.outbox.set()
+        return result
+
+    def alert(self, connection: sqlite3.Connection, key: str, **facts: str | int | None) -> None:
+        """Tell the admins once per `key`; `facts["what"]` names the alert's text."""
+        for chat_id in self.admin_chats(connection):
+            notice = Notice(
+                NoticeKind.ALERT, chat_id, f"alert:{key}:{chat_id}", urgency=Urgency.CARD, facts=dict(facts)
+            )
+            outbox.put(connection, notice, self.now)
+
+    def admin_chats(self, connection: sqlite3.Connection) -> list[int]:
+        """Where admins read: the chat that the configuration names, or each admin's own."""
+        chat = self.settings.access.admin_chat
+        return [chat] if chat is not None else [admin.user_id for admin in members.admins(connection)]

@@ -1,0 +1,224 @@
+"""Orders of which nobody knows whether they were placed: what can be proven, and what an admin must decide.
+
+The guide offers no way to ask for an order by anything but its id, and the id was in the answer that never came. What
+is left is the balance: one create is in flight at a time, the balance was read just before, and so what it shows
+afterwards tells what the create did, as long as nothing else moved it.
+"""
+
+import logging
+import sqlite3
+from enum import Enum, auto
+from typing import Final
+
+from bot.domain.errors import NotNow, SmsError
+from bot.domain.notices import NoticeKind
+from bot.domain.orders import OrderState
+from bot.services import tracking
+from bot.services.desk import Desk
+from bot.sms.port import Priority
+from storage import audit, ledger, orders, outbox
+from storage.orders import Order
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 120
+"""How long a charge may take to show in the balance before its absence counts as evidence."""
+
+INTERRUPTED: Final = "INTERRUPTED"
+"""Why an order was refused that broke off before anything was sent: its command may still run."""
+
+NOT_PLACED: Final = "NOT_PLACED"
+"""Why an order was refused that had been unclear: its member was told, so its command is over."""
+
+
+class Verdict(Enum):
+    """What the balance says about an unclear order."""
+
+    CHARGED = auto()
+    NOT_CHARGED = auto()
+    TOO_EARLY = auto()
+    AMBIGUOUS = auto()
+
+
+def judge(*, before: int | None, now: int, price: int, age_seconds: float, moved: bool) -> Verdict:
+    """Weigh the balance (IDR) `before` the create against `now`.
+
+    `moved` says that a refund was booked meanwhile: then nothing can be told apart any more. An unchanged balance is
+    evidence only after the grace time; a balance lower by exactly the price is evidence at once.
+    """
+    if before is None or moved:
+        return Verdict.AMBIGUOUS if age_seconds >= GRACE_SECONDS else Verdict.TOO_EARLY
+    if price > 0 and now == before - price:
+        return Verdict.CHARGED
+    if age_seconds < GRACE_SECONDS:
+        return Verdict.TOO_EARLY
+    return Verdict.NOT_CHARGED if now == before and price > 0 else Verdict.AMBIGUOUS
+
+
+async def recover(desk: Desk) -> int:
+    """Give every order that broke off on its way a defined state; return how many there were.
+
+    `reserved` ones never left: their hold is released, and their command may run again. `sent` ones may have left:
+    they become `unknown`.
+    """
+    count = 0
+    for order in await desk.database.read(orders.interrupted):
+        if order.command_key in desk.placing:
+            continue
+        count += 1
+        if order.state is OrderState.RESERVED:
+            await _release(desk, order, INTERRUPTED, tell=False)
+        else:
+            await leave_unclear(desk, order, "the desk stopped before SMSCode's answer")
+    return count
+
+
+async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
+    """Keep the hold of an order that may have been placed, tell its member to wait, and tell the admins."""
+
+    def body(connection: sqlite3.Connection) -> Order:
+        if not _unchanged(connection, order, OrderState.SENT):
+            return tracking.known(connection, order.id)
+        orders.mark_unknown(connection, order.id, reason[:200])
+        key = f"unclear:{order.attempt}"
+        outbox.put(connection, tracking.notice(order, NoticeKind.UNCLEAR, key), desk.now)
+        desk.alert(connection, f"{order.id}:{key}", what="unclear", order=order.id, reason=reason[:200])
+        audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason[:200])
+        return tracking.known(connection, order.id)
+
+    return await desk.transact(body)
+
+
+async def look_into(desk: Desk) -> None:
+    """Settle or release unclear orders on evidence, or hand them to an admin."""
+    for order in await desk.database.read(orders.unclear):
+        if order.needs_admin or order.command_key in desk.placing:
+            continue
+        try:
+            await _refresh_others(desk)
+            balance = await desk.sms.balance()
+        except SmsError as error:
+            log.warning("order %s stays unclear: %s", order.id, error)
+            return
+        await _act(desk, order, balance)
+
+
+async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) -> Order:
+    """An admin's word on an order that evidence could not decide: it was charged, or it was not.
+
+    Raises:
+        NotNow: the order is not one of those.
+    """
+    order = await desk.database.read(lambda connection: tracking.known(connection, order_id))
+    if order.state is OrderState.UNKNOWN:
+        await (_settle if charged else _release_cleared)(desk, order)
+    elif order.state.watched and order.needs_admin:
+        await _end_missing(desk, order, refund=not charged)
+    else:
+        raise NotNow(order.id, order.state)
+
+    def body(connection: sqlite3.Connection) -> Order:
+        audit.write(connection, desk.now, admin_id, "order.resolve", order_id=order_id, charged=charged)
+        return tracking.known(connection, order_id)
+
+    return await desk.transact(body)
+
+
+async def miss(desk: Desk, order: Order) -> None:
+    """SMSCode knows a live order no longer: nothing is booked, an admin decides."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if orders.mark_needs_admin(connection, order.id):
+            desk.alert(connection, f"{order.id}:missing", what="missing", order=order.id)
+            audit.write(connection, desk.now, audit.DESK, "order.missing", order_id=order.id)
+
+    await desk.transact(body)
+
+
+async def _refresh_others(desk: Desk) -> None:
+    """Book whatever the other orders have to say first, so that a refund is not mistaken for evidence."""
+    for other in await desk.database.read(orders.watched):
+        if other.remote_id is not None and not other.needs_admin:
+            await tracking.record(desk, other.id, await desk.sms.read(other.remote_id, Priority.WATCH))
+
+
+async def _act(desk: Desk, order: Order, balance: int) -> None:
+    sent_at = order.sent_at or order.created_at
+    refunded = await desk.database.read(lambda connection: ledger.refunded_since(connection, sent_at))
+    verdict = judge(
+        before=order.balance_before,
+        now=balance,
+        price=order.price,
+        age_seconds=(desk.now - sent_at) / 1000,
+        moved=refunded > 0,
+    )
+    if verdict is Verdict.CHARGED:
+        await _settle(desk, order)
+    elif verdict is Verdict.NOT_CHARGED:
+        await _release_cleared(desk, order)
+    elif verdict is Verdict.AMBIGUOUS:
+        await _ask_admin(desk, order, balance)
+
+
+async def _settle(desk: Desk, order: Order) -> None:
+    """It was paid: the money is spent, and its number can only be found in SMSCode's dashboard."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if not _unchanged(connection, order, OrderState.UNKNOWN):
+            return
+        now = desk.now
+        ledger.settle(connection, order.id, order.price, now)
+        orders.mark_charged(connection, order.id, now)
+        outbox.put(connection, tracking.notice(order, NoticeKind.CHARGED, "charged"), now)
+        desk.alert(connection, f"{order.id}:charged", what="charged", order=order.id)
+        audit.write(connection, now, audit.DESK, "order.charged", order_id=order.id, price=order.price)
+
+    await desk.transact(body)
+
+
+async def _release_cleared(desk: Desk, order: Order) -> None:
+    await _release(desk, order, NOT_PLACED, tell=True)
+
+
+async def _release(desk: Desk, order: Order, why: str, *, tell: bool) -> None:
+    """It was not placed: the hold goes back."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if not _unchanged(connection, order, order.state):
+            return
+        now = desk.now
+        ledger.release(connection, order.id, why, now)
+        orders.mark_refused(connection, order.id, why, now)
+        if tell:
+            outbox.put(connection, tracking.notice(order, NoticeKind.CLEARED, f"cleared:{order.attempt}"), now)
+        audit.write(connection, now, audit.DESK, "order.release", order_id=order.id, why=why)
+
+    await desk.transact(body)
+
+
+async def _ask_admin(desk: Desk, order: Order, balance: int) -> None:
+    def body(connection: sqlite3.Connection) -> None:
+        if orders.mark_needs_admin(connection, order.id):
+            before = order.balance_before
+            desk.alert(connection, f"{order.id}:decide", what="decide", order=order.id, before=before, balance=balance)
+
+    await desk.transact(body)
+
+
+async def _end_missing(desk: Desk, order: Order, *, refund: bool) -> None:
+    def body(connection: sqlite3.Connection) -> None:
+        if not _unchanged(connection, order, order.state):
+            return
+        now = desk.now
+        state = OrderState.CANCELED if refund else OrderState.COMPLETED
+        back = ledger.refund(connection, order.id, "resolved by an admin", now) if refund else 0
+        orders.mark_ended(connection, order.id, state, now)
+        facts = {"refunded": back, "assumed": 0}
+        outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "ended", facts), now)
+
+    await desk.transact(body)
+
+
+def _unchanged(connection: sqlite3.Connection, order: Order, state: OrderState) -> bool:
+    """Whether the order is still where it was looked at: an admin, or the evidence, may have been faster."""
+    return tracking.known(connection, order.id).state is state

@@ -1,0 +1,170 @@
+"""Outbox → Telegram: at least once, codes first, in order within one chat."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from bot.domain.notices import (
+    Delivered,
+    Delivery,
+    Moved,
+    Notice,
+    NoticeKind,
+    Rejected,
+    TryLater,
+    Unreachable,
+)
+from bot.services.desk import Desk
+from bot.workers.waiting import wait_for
+from storage import audit, members, outbox
+from storage.outbox import Letter
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[Letter], Awaitable[Delivery]]
+
+_AT_ONCE: Final = 32
+_LONGEST_WAIT: Final = 30.0
+_LONGEST_PAUSE: Final = 60.0
+_MOST_REJECTIONS: Final = 3
+
+
+class Courier:
+    """Takes due letters, tries each once, and books what became of it."""
+
+    def __init__(self, desk: Desk, deliver: Deliver) -> None:
+        self._desk = desk
+        self._deliver = deliver
+        self._busy: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Deliver for ever; when asked to stop, let what is under way come to its end."""
+        await self._desk.database.transact(outbox.revive)
+        try:
+            while True:
+                await self._start_due()
+                await wait_for(self._desk.signals.outbox, self._desk.clock, await self._wait_seconds())
+        except asyncio.CancelledError:
+            await self._finish()
+            raise
+
+    async def _start_due(self) -> None:
+        free = _AT_ONCE - len(self._busy)
+        if free <= 0:
+            return
+        busy = list(self._busy)
+        now = self._desk.now
+        if not await self._desk.database.read(lambda connection: outbox.is_due(connection, busy, now)):
+            return
+        letters = await self._desk.database.transact(lambda connection: outbox.claim(connection, busy, now, free))
+        for letter in letters:
+            chat_id = letter.notice.chat_id
+            task = asyncio.create_task(self._carry(letter), name=f"letter {letter.id}")
+            self._busy[chat_id] = task
+            task.add_done_callback(partial(self._done, chat_id))
+
+    def _done(self, chat_id: int, _: asyncio.Task[None]) -> None:
+        self._busy.pop(chat_id, None)
+        self._desk.signals.outbox.set()
+
+    async def _carry(self, letter: Letter) -> None:
+        try:
+            outcome = await self._deliver(letter)
+        except Exception as error:
+            log.exception("letter %s broke off", letter.id)
+            outcome = TryLater(5.0, type(error).__name__, may_have_arrived=True)
+        await self._book(letter, outcome)
+
+    async def _book(self, letter: Letter, outcome: Delivery) -> None:
+        if isinstance(outcome, Delivered):
+            await self._desk.database.transact(
+                lambda connection: outbox.delivered(connection, letter.id, outcome.message_id, self._desk.now)
+            )
+        elif isinstance(outcome, TryLater):
+            await self._postpone(letter, outcome)
+        elif isinstance(outcome, Moved):
+            await self._follow(letter, outcome)
+        else:
+            await self._give_up(letter, outcome)
+
+    async def _postpone(self, letter: Letter, outcome: TryLater) -> None:
+        """Again later, ever more patiently; a chat that asks for patience waits as a whole."""
+        backed_off = min(outcome.seconds * 2 ** min(letter.attempts, 10), _LONGEST_PAUSE)
+        seconds = outcome.seconds if outcome.whole_chat else max(outcome.seconds, backed_off)
+        until = self._desk.now + round(seconds * 1000)
+        log.warning("letter %s waits %.0f s: %s", letter.id, seconds, outcome.reason)
+
+        def body(connection: sqlite3.Connection) -> None:
+            outbox.postpone(connection, letter.id, until, outcome.reason, repeated=outcome.may_have_arrived)
+            if outcome.whole_chat:
+                outbox.postpone_chat(connection, letter.notice.chat_id, until)
+
+        await self._desk.database.transact(body)
+
+    async def _follow(self, letter: Letter, outcome: Moved) -> None:
+        """The group has become a supergroup: everything that lives in it moves along."""
+        old, new = letter.notice.chat_id, outcome.chat_id
+
+        def body(connection: sqlite3.Connection) -> None:
+            outbox.postpone(connection, letter.id, self._desk.now, "the group moved", repeated=False)
+            members.move_chat(connection, old, new)
+            audit.write(connection, self._desk.now, audit.DESK, "chat.move", subject=new, old=old)
+
+        await self._desk.database.transact(body)
+
+    async def _give_up(self, letter: Letter, outcome: Unreachable | Rejected) -> None:
+        """Nobody is lost in silence: a code goes to the admins instead, anything else becomes a dead letter."""
+        notice = letter.notice
+        if isinstance(outcome, Rejected) and letter.attempts + 1 < _MOST_REJECTIONS:
+            await self._postpone(letter, TryLater(1.0, outcome.reason))
+            return
+
+        def body(connection: sqlite3.Connection) -> None:
+            outbox.bury(connection, letter.id, outcome.reason, self._desk.now)
+            if notice.kind is NoticeKind.ALERT:
+                return  # an alert about an undeliverable alert would never end
+            if notice.kind is NoticeKind.CODE and not notice.dedupe_key.startswith("admins:"):
+                self._redirect(connection, notice, outcome.reason)
+            else:
+                self._desk.alert(
+                    connection,
+                    f"dead:{letter.id}",
+                    what="dead",
+                    kind=notice.kind,
+                    order=notice.order_id,
+                    reason=outcome.reason,
+                )
+
+        log.error("letter %s (%s) cannot be delivered: %s", letter.id, notice.kind, outcome.reason)
+        await self._desk.transact(body)
+
+    def _redirect(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
+        self._desk.alert(
+            connection, f"elsewhere:{notice.dedupe_key}", what="code_elsewhere", order=notice.order_id, reason=reason
+        )
+        for chat_id in self._desk.admin_chats(connection):
+            if chat_id != notice.chat_id:
+                copy = Notice(
+                    notice.kind,
+                    chat_id,
+                    f"admins:{chat_id}:{notice.dedupe_key}",
+                    order_id=notice.order_id,
+                    revision=notice.revision,
+                    urgency=notice.urgency,
+                )
+                outbox.put(connection, copy, self._desk.now)
+
+    async def _wait_seconds(self) -> float:
+        due = await self._desk.database.read(outbox.next_due)
+        if due is None:
+            return _LONGEST_WAIT
+        # A letter that is due but whose chat is busy is started by that chat's own wake-up call.
+        return min(max((due - self._desk.now) / 1000, 0.05 if not self._busy else 1.0), _LONGEST_WAIT)
+
+    async def _finish(self) -> None:
+        under_way = list(self._busy.values())
+        if under_way:
+            await asyncio.wait(under_way)

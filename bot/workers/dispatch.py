@@ -1,0 +1,76 @@
+"""Inbox → handlers: up to 64 updates at once, in order within one user, each marked when it is dealt with."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from bot.services.desk import Desk
+from bot.workers.waiting import wait_for
+from storage import inbox
+from storage.inbox import Pending
+
+log = logging.getLogger(__name__)
+
+Handle = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+AT_ONCE: Final = 64
+_LOOK_AGAIN: Final = 5.0
+
+
+class Dispatch:
+    """Hands waiting updates to the chat's handlers."""
+
+    def __init__(self, desk: Desk, handle: Handle) -> None:
+        self._desk = desk
+        self._handle = handle
+        self._busy: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Take what waits; when asked to stop, let what is under way come to its end."""
+        try:
+            while True:
+                await self._start_waiting()
+                await wait_for(self._desk.signals.inbox, self._desk.clock, _LOOK_AGAIN)
+        except asyncio.CancelledError:
+            await self._finish()
+            raise
+
+    async def _start_waiting(self) -> None:
+        free = AT_ONCE - len(self._busy)
+        if free <= 0:
+            return
+        waiting = await self._desk.database.read(lambda connection: inbox.heads(connection, self._busy, free))
+        for pending in waiting:
+            task = asyncio.create_task(self._deal_with(pending), name=f"update {pending.update_id}")
+            self._busy[pending.user_id] = task
+            task.add_done_callback(partial(self._done, pending.user_id))
+
+    def _done(self, user_id: int, _: asyncio.Task[None]) -> None:
+        self._busy.pop(user_id, None)
+        self._desk.signals.inbox.set()
+
+    async def _deal_with(self, pending: Pending) -> None:
+        error: str | None = None
+        try:
+            await self._handle(json.loads(pending.body))
+        except ValueError as reason:
+            error = str(reason)[:200]
+            log.warning("update %s is put aside: %s", pending.update_id, error)
+        except Exception as reason:
+            error = type(reason).__name__
+            log.exception("update %s is put aside", pending.update_id)
+        now = self._desk.now
+        if error is None:
+            await self._desk.database.transact(lambda connection: inbox.finish(connection, pending.update_id, now))
+        else:
+            await self._desk.database.transact(
+                lambda connection: inbox.quarantine(connection, pending.update_id, error, now)
+            )
+
+    async def _finish(self) -> None:
+        under_way = list(self._busy.values())
+        if under_way:
+            await asyncio.wait(under_way)

@@ -1,0 +1,171 @@
+"""SMSCode → orders: each rented number is looked at every few seconds until its order ends.
+
+The guide offers only single reads, so the reads of all orders are spread evenly over the interval. Where the request
+budget does not allow that many, everyone is slowed alike, except that fresh orders keep their pace: they are the ones
+about to get their code.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bot.domain.errors import ApiError, RemoteOrderMissing, SmsError, TokenRejected
+from bot.domain.orders import OrderState
+from bot.services import evidence, tracking
+from bot.services.desk import Desk
+from bot.sms.port import Priority
+from bot.workers.waiting import wait_for
+from storage import audit, orders
+from storage.orders import Order
+
+log = logging.getLogger(__name__)
+
+_AFTER_CODE: Final = 3.0
+"""How many times slower an order is watched once it has a code: a second SMS is rare."""
+
+_OVERDUE: Final = 6.0
+"""How many times slower it is watched once its window is over and SMSCode still calls it live."""
+
+_MISSING: Final = 12.0
+"""How many times slower it is watched while SMSCode does not know it."""
+
+_AT_ONCE: Final = 16
+_EVIDENCE_EVERY: Final = 10.0
+_REFRESH: Final = 30.0
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One order under watch. `due` is on the monotonic clock."""
+
+    order: Order
+    due: float
+
+
+class Watcher:
+    """Looks at live orders on time, and into unclear ones until they are clear."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._watches: dict[int, _Watch] = {}
+        self._reading: dict[int, asyncio.Task[None]] = {}
+        self._evidence_due = 0.0
+        self._refresh_due = 0.0
+
+    async def run(self) -> None:
+        """Watch for ever; when asked to stop, let the looks under way come to their end."""
+        try:
+            while True:
+                await self._take_in()
+                await self._look_into_unclear()
+                self._start_due()
+                await wait_for(self._desk.signals.watch, self._desk.clock, self._wait_seconds())
+        except asyncio.CancelledError:
+            if self._reading:
+                await asyncio.wait(list(self._reading.values()))
+            raise
+
+    async def _take_in(self) -> None:
+        """Learn of new orders; those that were there already are spread evenly over one interval."""
+        now = self._desk.clock.monotonic()
+        if now < self._refresh_due and not self._desk.signals.placed.is_set():
+            return
+        self._desk.signals.placed.clear()
+        self._refresh_due = now + _REFRESH
+        live = await self._desk.database.read(orders.watched)
+        gone = self._watches.keys() - {order.id for order in live}
+        for order_id in gone:
+            del self._watches[order_id]
+        fresh = [order for order in live if order.id not in self._watches]
+        interval = self._desk.settings.polling.interval
+        for place, order in enumerate(fresh):
+            self._watches[order.id] = _Watch(order, now + interval * (place + 1) / len(fresh))
+
+    async def _look_into_unclear(self) -> None:
+        now = self._desk.clock.monotonic()
+        if now < self._evidence_due:
+            return
+        self._evidence_due = now + _EVIDENCE_EVERY
+        await evidence.look_into(self._desk)
+
+    def _start_due(self) -> None:
+        now = self._desk.clock.monotonic()
+        free = _AT_ONCE - len(self._reading)
+        due = (watch for watch in self._watches.values() if watch.due <= now and watch.order.id not in self._reading)
+        for watch in heapq.nsmallest(max(free, 0), due, key=lambda watch: watch.due):
+            task = asyncio.create_task(self._look(watch), name=f"look at order {watch.order.id}")
+            self._reading[watch.order.id] = task
+            task.add_done_callback(self._finished(watch.order.id))
+
+    def _finished(self, order_id: int) -> Callable[[asyncio.Task[None]], None]:
+        def forget(task: asyncio.Task[None]) -> None:
+            self._reading.pop(order_id, None)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("the look at order %s broke off", order_id, exc_info=task.exception())
+            self._desk.signals.watch.set()
+
+        return forget
+
+    async def _look(self, watch: _Watch) -> None:
+        watch.due = self._desk.clock.monotonic() + self._interval(watch.order)
+        try:
+            watch.order = await self._read(watch.order)
+        except RemoteOrderMissing:
+            await evidence.miss(self._desk, watch.order)
+            watch.due = self._desk.clock.monotonic() + self._desk.settings.polling.interval * _MISSING
+            return
+        except TokenRejected:
+            await self._alert_token()
+            return
+        except SmsError as error:
+            log.warning("order %s: %s", watch.order.id, error)
+            return
+        watch.due = max(watch.due, self._desk.clock.monotonic())
+        if watch.order.state.ended:
+            self._watches.pop(watch.order.id, None)
+
+    async def _read(self, order: Order) -> Order:
+        order = await tracking.refresh(self._desk, order, Priority.WATCH)
+        if self._ends_unused(order):
+            # Only a cancel is documented to refund; an expiry is not.
+            return await self._cancel(order)
+        return order
+
+    def _ends_unused(self, order: Order) -> bool:
+        margin = self._desk.settings.ordering.cancel_before_expiry
+        if not margin or order.state is not OrderState.WAITING or order.expires_at is None:
+            return False
+        left = (order.expires_at - self._desk.now) / 1000
+        # The next look might come too late, so an interval is added to the margin.
+        return 0 < left <= margin + self._interval(order) / 2
+
+    async def _cancel(self, order: Order) -> Order:
+        try:
+            return await tracking.cancel(self._desk, order, audit.DESK)
+        except ApiError as error:
+            log.info("order %s could not be canceled before it expires: %s", order.id, error)
+            return order
+
+    def _interval(self, order: Order) -> float:
+        """Seconds between two looks at an order."""
+        interval = self._desk.settings.polling.interval
+        fair = len(self._watches) / self._desk.requests.watch_rate
+        interval = max(interval, fair)
+        if order.needs_admin:
+            return interval * _MISSING
+        if order.expires_at is not None and order.expires_at < self._desk.now:
+            return interval * _OVERDUE
+        return interval * _AFTER_CODE if order.state is OrderState.RECEIVED else interval
+
+    def _wait_seconds(self) -> float:
+        now = self._desk.clock.monotonic()
+        idle = [watch.due for watch in self._watches.values() if watch.order.id not in self._reading]
+        soonest = min([self._evidence_due, self._refresh_due, *idle])
+        return max(soonest - now, 0.01)
+
+    async def _alert_token(self) -> None:
+        day = self._desk.calendar.window.day
+        await self._desk.transact(lambda connection: self._desk.alert(connection, f"token:{day}", what="token"))
