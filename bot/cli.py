@@ -1,7 +1,9 @@
 """The command line: `otpdesk run`, `check`, `demo`, `sandbox`."""
 
 import asyncio
+import json
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 CANNOT_START: Final = 2
@@ -35,12 +38,53 @@ ConfigOption = Annotated[
 def run(config: ConfigOption = None) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
     settings = _load(config)
-    logs.configure(settings.logging, [settings.telegram.secret, settings.smscode.secret])
+    logs.configure(settings.logging, _secrets(settings))
     try:
         asyncio.run(_run(settings))
     except (Fatal, DatabaseInUse, DatabaseUnusable) as error:
         errors.print(f"otpdesk cannot go on: {error}", markup=False)
         raise typer.Exit(CANNOT_START) from None
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+) -> None:
+    """Say in plain words whether the desk could open: tokens, servers, database, disk, clock.
+
+    Exits with 0 if it could, with 1 if something is wrong. Nothing is changed and nothing is bought.
+    """
+    from bot import checkup
+
+    settings = _load(config)
+    logs.configure(settings.logging.model_copy(update={"level": "ERROR"}), _secrets(settings))
+    lines = asyncio.run(checkup.check(settings, config))
+    for line in lines:
+        if json_lines:
+            output.print_json(json.dumps(asdict(line)), indent=None)
+        else:
+            remedy = f"  →  {line.remedy}" if line.remedy else ""
+            output.print(f"{_MARKS[line.mark]} {line.name:<14}{line.found}{remedy}", markup=False, soft_wrap=True)
+    if any(line.mark == "wrong" for line in lines):
+        raise typer.Exit(1)
+
+
+@app.command()
+def healthy(config: ConfigOption = None) -> None:
+    """Exit with 0 if a desk with this configuration has shown a sign of life within the last minute."""
+    from bot import checkup
+
+    if not checkup.is_alive(_load(config).storage.path):
+        errors.print("no sign of life within the last minute")
+        raise typer.Exit(1)
+
+
+_MARKS = {"ok": "✓", "warning": "!", "wrong": "✗"}
+
+
+def _secrets(settings: Settings) -> list[str]:
+    return [settings.telegram.secret, settings.smscode.secret]
 
 
 async def _run(settings: Settings) -> None:

@@ -6,13 +6,13 @@ of it, each line with the key and what is expected.
 """
 
 import difflib
-import math
+import os
 import re
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -23,8 +23,10 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.domain.limits import LimitName
@@ -45,10 +47,29 @@ class ConfigError(Exception):
 
 
 def _server(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not _is_server(value):
         raise ValueError("expected the address of a server, such as https://api.example.com")
-    return value.rstrip("/")
+    address = value.rstrip("/")
+    if address.endswith(("/bot", "/v1")):
+        raise ValueError("expected the address of the server alone, without /bot or /v1")
+    return address
+
+
+def _is_server(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"http", "https"}
+        and bool(parts.hostname)
+        and port != 0
+        and not (parts.query or parts.fragment or parts.username or parts.password)
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
 
 
 def _zone(value: str) -> str:
@@ -68,53 +89,85 @@ def _listed(value: object) -> object:
 
 def _paired(value: object) -> object:
     """Pairs in the environment are written `wa=whatsapp,tg=telegram`."""
-    if isinstance(value, str):
-        return dict(pair.split("=", 1) for pair in value.split(",") if "=" in pair)
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.split("=", 1) for pair in value.split(",") if pair.strip()]
+    if any(len(pair) == 1 for pair in pairs):
+        raise ValueError(f"expected {_PAIRS}")
+    return {name.strip(): meaning.strip() for name, meaning in pairs}
+
+
+def _countable(value: object) -> object:
+    """A switch is no number, although Python takes one for it."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true or false")
     return value
 
 
+def _named(value: Path) -> Path:
+    if not str(value).isprintable():
+        raise ValueError("expected a path without control characters")
+    return value
+
+
+def _whole(least: int, most: int, what: str = "a whole number") -> FieldInfo:
+    """The bounds of a whole number, in words too: they are what a wrong value is answered with."""
+    field: FieldInfo = Field(ge=least, le=most, description=f"{what} from {least} to {most}")
+    return field
+
+
+_PAIRS = "pairs such as wa=whatsapp, separated by commas"
+_TEXTS = "texts in quotes, separated by commas"
+
 Server = Annotated[str, AfterValidator(_server)]
 Zone = Annotated[str, AfterValidator(_zone)]
-Amount = Annotated[int, Field(ge=0, le=MOST, strict=False)]
-Count = Annotated[int, Field(ge=0, le=1000)]
-Ids = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Pairs = Annotated[dict[str, str], BeforeValidator(_paired)]
+Location = Annotated[Path, AfterValidator(_named)]
+Whole = Annotated[int, BeforeValidator(_countable)]
+Amount = Annotated[Whole, _whole(0, MOST, "a whole amount of rupiah")]
+Count = Annotated[Whole, _whole(0, 1000)]
+Id = Annotated[Whole, Field(gt=0, lt=2**52)]
+Ids = Annotated[tuple[Id, ...], BeforeValidator(_listed), Field(description="numeric Telegram ids, such as [123456]")]
+ChatId = Annotated[Whole, Field(gt=-(2**52), lt=2**52, description="the numeric id of a chat")]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(description=_TEXTS)]
+Pairs = Annotated[dict[str, str], BeforeValidator(_paired), Field(description=_PAIRS)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class _WithToken(_Section):
-    token: SecretStr = SecretStr("")
-    token_file: Path | None = None
+    token_file: Location | None = None
+    token: SecretStr = Field(default=SecretStr(""), validate_default=True)
 
     @property
     def secret(self) -> str:
         """The token itself, wherever it was given."""
         return self.token.get_secret_value()
 
-    @model_validator(mode="before")
+    @field_validator("token")
     @classmethod
-    def _read_token_file(cls, values: object) -> object:
-        if not isinstance(values, dict) or not values.get("token_file") or values.get("token"):
-            return values
-        try:
-            token = Path(values["token_file"]).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the token file cannot be read: {error}") from error
-        return {**values, "token": token}
-
-    @model_validator(mode="after")
-    def _check_token(self) -> Self:
-        if not self.secret:
+    def _settle(cls, token: SecretStr, given: ValidationInfo) -> SecretStr:
+        file = given.data.get("token_file")
+        secret = token.get_secret_value() or (_from_file(file) if file else "")
+        if not secret:
             raise ValueError("the token is missing: set token, token_file or the environment variable")
-        if not self.secret.isascii() or not self.secret.isprintable() or " " in self.secret:
-            raise ValueError("the token must be one line of plain characters without spaces")
-        if len(self.secret) > _LONGEST_TOKEN:
-            raise ValueError(f"the token is longer than {_LONGEST_TOKEN} characters")
-        return self
+        if len(secret) > _LONGEST_TOKEN:
+            raise ValueError(f"expected at most {_LONGEST_TOKEN} characters")
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ValueError("expected one line of plain characters without spaces")
+        return SecretStr(secret)
+
+
+def _from_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            # One character more than fits, so that a file that is far too long is told apart from one that fits.
+            return file.read(_LONGEST_TOKEN + 3).strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"expected text in token_file ({path})") from None
+    except OSError as error:
+        raise ValueError(f"token_file cannot be read: {path}: {error.strerror}") from None
 
 
 class Telegram(_WithToken):
@@ -123,11 +176,12 @@ class Telegram(_WithToken):
     base_url: Server = "https://api.telegram.org"
     mode: Literal["polling"] = "polling"
 
-    @model_validator(mode="after")
-    def _check_shape(self) -> Self:
-        if not _TELEGRAM_TOKEN.fullmatch(self.secret):
+    @field_validator("token")
+    @classmethod
+    def _check_shape(cls, token: SecretStr) -> SecretStr:
+        if not _TELEGRAM_TOKEN.fullmatch(token.get_secret_value()):
             raise ValueError("expected a bot token as @BotFather shows it: digits, a colon, letters")
-        return self
+        return token
 
 
 class Smscode(_WithToken):
@@ -135,27 +189,28 @@ class Smscode(_WithToken):
 
     base_url: Server = "https://api.smscode.gg"
     contract: Literal["guide"] = "guide"
-    requests_per_minute: Annotated[int, Field(ge=10, le=100_000)] = 300
+    requests_per_minute: Annotated[Whole, _whole(10, 100_000)] = 300
 
 
 class Storage(_Section):
     """Where the desk keeps its memory."""
 
-    path: Path = Path("data/otpdesk.sqlite3")
+    path: Location = Path("data/otpdesk.sqlite3")
 
 
 class Access(_Section):
     """Who is let in before anybody is."""
 
-    owners: Ids = ()
-    admin_chat: int | None = None
+    owners: Ids = Field(default=(), validate_default=True)
+    admin_chat: ChatId | None = None
     allow_requests: bool = True
 
-    @model_validator(mode="after")
-    def _check_owners(self) -> Self:
-        if not self.owners:
-            raise ValueError("owners: at least one Telegram user id is needed, or nobody could let anybody in")
-        return self
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, owners: tuple[int, ...]) -> tuple[int, ...]:
+        if not owners:
+            raise ValueError("expected at least one Telegram user id, or nobody could let anybody in")
+        return owners
 
 
 class Limits(_Section):
@@ -188,25 +243,21 @@ class Ordering(_Section):
     aliases: Pairs = {}
     platforms_allowed: Names = ()
     note_required: bool = False
-    cancel_before_expiry: Annotated[int, Field(ge=0, le=600)] = 15
+    cancel_before_expiry: Annotated[Whole, _whole(0, 600, "whole seconds")] = 15
 
 
 class Polling(_Section):
     """How SMSCode is watched."""
 
-    interval: Annotated[float, Field(ge=2, le=300)] = 5.0
-
-    @model_validator(mode="after")
-    def _finite(self) -> Self:
-        if not math.isfinite(self.interval):
-            raise ValueError("interval: expected seconds")
-        return self
+    interval: Annotated[
+        float, BeforeValidator(_countable), Field(ge=2, le=300, description="seconds from 2 to 300")
+    ] = 5.0
 
 
 class Retention(_Section):
     """How long secrets are kept."""
 
-    codes: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+    codes: Annotated[Whole, _whole(60, 30 * 86_400, "whole seconds")] = 86_400
 
 
 class Logging(_Section):
@@ -252,10 +303,16 @@ def load(path: Path | None) -> Settings:
     Raises:
         ConfigError: with every problem, each naming its key and what is expected.
     """
+    values = _toml(path)
+    _let_environment_win(values)
+    problems = _strange_variables()
     try:
-        return Settings(**_toml(path))
+        settings = Settings(**values)
     except ValidationError as error:
-        raise ConfigError([_in_words(problem) for problem in error.errors()]) from None
+        raise ConfigError([*problems, *map(_in_words, error.errors(include_input=False))]) from None
+    if problems:
+        raise ConfigError(problems)
+    return settings
 
 
 def _toml(path: Path | None) -> dict[str, Any]:
@@ -265,30 +322,78 @@ def _toml(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}; copy config.example.toml and fill it in"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{path} is not valid TOML: {error}"]) from error
 
 
-_EXPECTED = {
-    "extra_forbidden": "no such key",
-    "missing": "this section is missing",
-}
+def _let_environment_win(values: dict[str, Any]) -> None:
+    """A token file named in the environment goes before a token written in the file."""
+    names = {name.upper() for name, value in os.environ.items() if value}
+    for section in ("telegram", "smscode"):
+        given = values.get(section)
+        if f"{ENVIRONMENT_PREFIX}{section}__token_file".upper() in names and isinstance(given, dict):
+            given.pop("token", None)
+
+
+def _strange_variables() -> list[str]:
+    """Variables that look like a key and name no section; pydantic passes over them, and a limit would be lost."""
+    known = tuple(f"{ENVIRONMENT_PREFIX}{section}__".upper() for section in Settings.model_fields)
+    strange = [
+        name
+        for name in sorted(os.environ)
+        if name.upper().startswith(ENVIRONMENT_PREFIX) and "__" in name and not name.upper().startswith(known)
+    ]
+    sections = ", ".join(Settings.model_fields)
+    return [f"{name}: no such section; expected one of {sections}" for name in strange]
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:
     """One line about one wrong key; the value itself is left out, because it may be a secret."""
     place = [str(part) for part in problem["loc"]]
-    key = ".".join(place)
-    message = _EXPECTED.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
-    if problem["type"] == "extra_forbidden":
+    return f"{'.'.join(place)}: {_message(problem, place)}"
+
+
+def _message(problem: Mapping[str, Any], place: list[str]) -> str:
+    kind = str(problem["type"])
+    if kind == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "missing":
+        return f"expected the section [{place[0]}] with its {_INDISPENSABLE[place[0]]}"
+    if kind == "extra_forbidden":
         near = difflib.get_close_matches(place[-1], _known_keys(place[:-1]), n=1)
-        message += f"; did you mean {near[0]}?" if near else ""
-    return f"{key}: {message}"
+        return f"no such key; did you mean {near[0]}?" if near else "no such key"
+    return f"expected {_expected(problem, place)}"
 
 
-def _known_keys(section: list[str]) -> list[str]:
-    if not section:
+_INDISPENSABLE: Mapping[str, str] = {"telegram": "token", "smscode": "token", "access": "owners"}
+
+_KINDS: Mapping[str, str] = {
+    "bool": "true or false",
+    "model": "a section with keys",
+    "path": "a path in quotes",
+    "string": "text in quotes",
+}
+"""What is expected, by the first word of pydantic's name for the problem."""
+
+
+def _expected(problem: Mapping[str, Any], place: list[str]) -> str:
+    if problem["type"] == "literal_error":
+        return str(problem["ctx"]["expected"])
+    section = _section(place[0])
+    field = section.model_fields.get(place[1]) if section and len(place) > 1 else None
+    if field is not None and field.description:
+        return field.description
+    return _KINDS.get(str(problem["type"]).split("_")[0], "another kind of value")
+
+
+def _known_keys(place: list[str]) -> list[str]:
+    if not place:
         return list(Settings.model_fields)
-    field = Settings.model_fields.get(section[0])
+    section = _section(place[0])
+    return list(section.model_fields) if section else []
+
+
+def _section(name: str) -> type[BaseModel] | None:
+    field = Settings.model_fields.get(name)
     model = field.annotation if field else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

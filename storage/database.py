@@ -42,6 +42,11 @@ def journal_mode_for(version: tuple[int, int, int]) -> str:
     return "WAL" if older_fixes or version >= _WAL_RESET_FIXED[-1] else "TRUNCATE"
 
 
+def heartbeat_of(database: Path) -> Path:
+    """The file beside the database that a running desk touches."""
+    return database.with_name(database.name + ".alive")
+
+
 class Database:
     """An open database file. Make one with `Database.open`; one process, one instance."""
 

@@ -1,6 +1,7 @@
 """Errors become replies here, and only here."""
 
 import logging
+import sqlite3
 
 from bot.chat import texts
 from bot.chat.commands.table import Command
@@ -19,9 +20,17 @@ async def run(command: Command, visit: Visit) -> None:
     except DeskError as error:
         log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
         await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
+    except sqlite3.Error:
+        log.exception("/%s by %s: the database cannot be used", command.name, visit.member.user_id)
+        await _apologise(visit, texts.storage_trouble())
     except Exception:
         log.exception("/%s by %s broke off", command.name, visit.member.user_id)
-        await visit.answer(texts.internal_error())
+        await _apologise(visit, texts.internal_error())
+
+
+async def _apologise(visit: Visit, text: str) -> None:
+    """Answer without the database, which may be what is broken."""
+    await visit.sender.send(visit.chat_id, text, thread_id=visit.thread_id)
 
 
 def _in_words(command: Command, visit: Visit, error: DeskError) -> str:

@@ -388,6 +388,13 @@ def failure(error: errors.DeskError, zone: ZoneInfo) -> str:
     return f"That did not work ({escape(error)}). Nothing was charged."
 
 
+def storage_trouble() -> str:
+    return (
+        "I cannot write to my database, so I do not order anything now. Nothing was charged by this. "
+        "An admin should look at the disk."
+    )
+
+
 def internal_error() -> str:
     return "Something broke on my side. It is written down; an admin can see it. Check /orders before you try again."
 

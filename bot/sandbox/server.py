@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -43,8 +44,9 @@ class _CuttableProtocol(H11Protocol):
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[_EXTENSION] = {"transport": transport}
-            # A request still waiting when the server stops is cancelled; that is no error worth a traceback.
-            with contextlib.suppress(asyncio.CancelledError):
+            # A request still waiting when the server stops is cancelled, and a client may be killed in the middle of
+            # its request; neither is an error worth a traceback.
+            with contextlib.suppress(asyncio.CancelledError, ClientDisconnect):
                 await inner(scope, receive, send)
 
         self.app = application

@@ -1,10 +1,12 @@
 """What every service needs at hand, put together once by `bot.app`."""
 
 import asyncio
+import itertools
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bot.clock import Clock, milliseconds, moment
 from bot.config import Settings
@@ -16,7 +18,11 @@ from bot.sms.port import SmsPort
 from storage import members, outbox
 from storage.database import Database
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_PAUSES: Final = (0.05, 0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between tries to write to a database that cannot be written; the last one repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,20 @@ class Desk:
         result = await self.database.transact(body)
         self.signals.outbox.set()
         return result
+
+    async def insist(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Write down what has already happened outside: try until it is on disk.
+
+        A full or unwritable disk is waited out; whatever else SQLite says is raised.
+        """
+        pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
+        while True:
+            try:
+                return await self.transact(body)
+            except sqlite3.OperationalError as error:
+                pause = next(pauses)
+                log.error("cannot write to the database (%s); again in %.1f s", error, pause)  # noqa: TRY400
+                await self.clock.sleep(pause)
 
     def alert(self, connection: sqlite3.Connection, key: str, **facts: str | int | None) -> None:
         """Tell the admins once per `key`; `facts["what"]` names the alert's text."""

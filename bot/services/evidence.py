@@ -86,7 +86,7 @@ async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
         audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason[:200])
         return tracking.known(connection, order.id)
 
-    return await desk.transact(body)
+    return await desk.insist(body)
 
 
 async def look_into(desk: Desk) -> None:

@@ -7,7 +7,7 @@ a state that says what can have happened.
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS: Final = 8
 """Offers tried for one command; past that the catalog is too stale to go on guessing."""
-
-_PERSIST_PAUSES: Final = (0.05, 0.2, 1, 2, 5, 10, 30, 60)
-"""Seconds between tries to write down what was already paid for; the last one repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +236,6 @@ async def _send(desk: Desk, search: _Search, order: Order, balance_before: int |
     await desk.transact(lambda connection: orders.mark_sent(connection, order.id, balance_before, desk.now))
     try:
         remote = await desk.sms.create(CreateRequest(order.request_body, order.request_key))
-    except BalanceTooLow as error:
-        error.balance, error.price = balance_before, order.price
-        raise
     except (ApiError, NotSent):
         raise
     except Unclear as error:
@@ -270,24 +264,14 @@ async def _confirm(desk: Desk, search: _Search, order: Order, remote: RemoteOrde
         )
         return tracking.known(connection, order.id)
 
-    placed = await _persist(desk, order, body)
+    try:
+        placed = await desk.insist(body)
+    except sqlite3.IntegrityError as error:
+        log.exception("order %s: what SMSCode answered contradicts the books", order.id)
+        return await evidence.leave_unclear(desk, order, str(error))
     desk.signals.placed.set()
     desk.signals.watch.set()
     return placed
-
-
-async def _persist(desk: Desk, order: Order, body: Callable[[sqlite3.Connection], Order]) -> Order:
-    """Write down a fact that has already cost money: try until it is on disk."""
-    pauses = list(_PERSIST_PAUSES)
-    while True:
-        try:
-            return await desk.transact(body)
-        except sqlite3.IntegrityError as error:
-            log.exception("order %s: what SMSCode answered contradicts the books", order.id)
-            return await evidence.leave_unclear(desk, order, str(error))
-        except sqlite3.Error:
-            log.exception("order %s is placed but cannot be written down; trying again", order.id)
-            await desk.clock.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
 
 
 async def _refuse(desk: Desk, order: Order, error: Exception) -> None:
@@ -299,7 +283,7 @@ async def _refuse(desk: Desk, order: Order, error: Exception) -> None:
         orders.mark_refused(connection, order.id, code, desk.now)
         audit.write(connection, desk.now, order.member_id, "order.refuse", order_id=order.id, code=code)
 
-    await desk.transact(body)
+    await desk.insist(body)
 
 
 async def again(desk: Desk, order: Order, command: OrderCommand) -> Order:

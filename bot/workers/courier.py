@@ -18,7 +18,7 @@ from bot.domain.notices import (
     Unreachable,
 )
 from bot.services.desk import Desk
-from bot.workers.waiting import wait_for
+from bot.workers.waiting import finish, wait_for
 from storage import audit, members, outbox
 from storage.outbox import Letter
 
@@ -48,7 +48,7 @@ class Courier:
                 await self._start_due()
                 await wait_for(self._desk.signals.outbox, self._desk.clock, await self._wait_seconds())
         except asyncio.CancelledError:
-            await self._finish()
+            await finish(self._busy.values())
             raise
 
     async def _start_due(self) -> None:
@@ -80,7 +80,7 @@ class Courier:
 
     async def _book(self, letter: Letter, outcome: Delivery) -> None:
         if isinstance(outcome, Delivered):
-            await self._desk.database.transact(
+            await self._desk.insist(
                 lambda connection: outbox.delivered(connection, letter.id, outcome.message_id, self._desk.now)
             )
         elif isinstance(outcome, TryLater):
@@ -102,7 +102,7 @@ class Courier:
             if outcome.whole_chat:
                 outbox.postpone_chat(connection, letter.notice.chat_id, until)
 
-        await self._desk.database.transact(body)
+        await self._desk.insist(body)
 
     async def _follow(self, letter: Letter, outcome: Moved) -> None:
         """The group has become a supergroup: everything that lives in it moves along."""
@@ -113,7 +113,7 @@ class Courier:
             members.move_chat(connection, old, new)
             audit.write(connection, self._desk.now, audit.DESK, "chat.move", subject=new, old=old)
 
-        await self._desk.database.transact(body)
+        await self._desk.insist(body)
 
     async def _give_up(self, letter: Letter, outcome: Unreachable | Rejected) -> None:
         """Nobody is lost in silence: a code goes to the admins instead, anything else becomes a dead letter."""
@@ -139,7 +139,7 @@ class Courier:
                 )
 
         log.error("letter %s (%s) cannot be delivered: %s", letter.id, notice.kind, outcome.reason)
-        await self._desk.transact(body)
+        await self._desk.insist(body)
 
     def _redirect(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
         self._desk.alert(
@@ -163,8 +163,3 @@ class Courier:
             return _LONGEST_WAIT
         # A letter that is due but whose chat is busy is started by that chat's own wake-up call.
         return min(max((due - self._desk.now) / 1000, 0.05 if not self._busy else 1.0), _LONGEST_WAIT)
-
-    async def _finish(self) -> None:
-        under_way = list(self._busy.values())
-        if under_way:
-            await asyncio.wait(under_way)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from bot.services.desk import Desk
-from bot.workers.waiting import wait_for
+from bot.workers.waiting import finish, wait_for
 from storage import inbox
 from storage.inbox import Pending
 
@@ -35,7 +35,7 @@ class Dispatch:
                 await self._start_waiting()
                 await wait_for(self._desk.signals.inbox, self._desk.clock, _LOOK_AGAIN)
         except asyncio.CancelledError:
-            await self._finish()
+            await finish(self._busy.values())
             raise
 
     async def _start_waiting(self) -> None:
@@ -64,13 +64,6 @@ class Dispatch:
             log.exception("update %s is put aside", pending.update_id)
         now = self._desk.now
         if error is None:
-            await self._desk.database.transact(lambda connection: inbox.finish(connection, pending.update_id, now))
+            await self._desk.insist(lambda connection: inbox.finish(connection, pending.update_id, now))
         else:
-            await self._desk.database.transact(
-                lambda connection: inbox.quarantine(connection, pending.update_id, error, now)
-            )
-
-    async def _finish(self) -> None:
-        under_way = list(self._busy.values())
-        if under_way:
-            await asyncio.wait(under_way)
+            await self._desk.insist(lambda connection: inbox.quarantine(connection, pending.update_id, error, now))

@@ -61,7 +61,9 @@ class Supervisor:
             task.cancel()
         _, late = await asyncio.wait(tasks, timeout=drain_seconds)
         for task in late:
-            log.warning("%s did not finish in time; what it held is on disk and is taken up at the next start", task)
+            log.warning("%s is cut short; what it held is on disk and is taken up at the next start", task.get_name())
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         if self._fatal is not None:
             raise self._fatal
 

@@ -1,7 +1,8 @@
-"""Waiting for a signal, but never for longer than some time."""
+"""Waiting: for a signal but never for too long, and for work under way when a worker is asked to stop."""
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
 from bot.clock import Clock
 
@@ -18,3 +19,17 @@ async def wait_for(signal: asyncio.Event, clock: Clock, seconds: float) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(waiter, timer, return_exceptions=True)
     signal.clear()
+
+
+async def finish(under_way: Iterable[asyncio.Task[None]]) -> None:
+    """Let tasks come to their end; when even the time for that is over, cancel them."""
+    tasks = list(under_way)
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -17,7 +17,7 @@ from bot.domain.orders import OrderState
 from bot.services import evidence, tracking
 from bot.services.desk import Desk
 from bot.sms.port import Priority
-from bot.workers.waiting import wait_for
+from bot.workers.waiting import finish, wait_for
 from storage import audit, orders
 from storage.orders import Order
 
@@ -52,6 +52,7 @@ class Watcher:
         self._desk = desk
         self._watches: dict[int, _Watch] = {}
         self._reading: dict[int, asyncio.Task[None]] = {}
+        self._evidence: set[asyncio.Task[None]] = set()
         self._evidence_due = 0.0
         self._refresh_due = 0.0
 
@@ -60,12 +61,11 @@ class Watcher:
         try:
             while True:
                 await self._take_in()
-                await self._look_into_unclear()
+                self._look_into_unclear()
                 self._start_due()
                 await wait_for(self._desk.signals.watch, self._desk.clock, self._wait_seconds())
         except asyncio.CancelledError:
-            if self._reading:
-                await asyncio.wait(list(self._reading.values()))
+            await finish([*self._reading.values(), *self._evidence])
             raise
 
     async def _take_in(self) -> None:
@@ -84,12 +84,20 @@ class Watcher:
         for place, order in enumerate(fresh):
             self._watches[order.id] = _Watch(order, now + interval * (place + 1) / len(fresh))
 
-    async def _look_into_unclear(self) -> None:
+    def _look_into_unclear(self) -> None:
+        """Beside the watching, never before it: a slow answer here must not hold up a code."""
         now = self._desk.clock.monotonic()
-        if now < self._evidence_due:
+        if now < self._evidence_due or self._evidence:
             return
         self._evidence_due = now + _EVIDENCE_EVERY
-        await evidence.look_into(self._desk)
+        task = asyncio.create_task(evidence.look_into(self._desk), name="evidence")
+        self._evidence.add(task)
+        task.add_done_callback(self._evidence_done)
+
+    def _evidence_done(self, task: asyncio.Task[None]) -> None:
+        self._evidence.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("looking into unclear orders broke off", exc_info=task.exception())
 
     def _start_due(self) -> None:
         now = self._desk.clock.monotonic()

@@ -1,0 +1,166 @@
+"""`otpdesk check`: whether the desk could open, line by line, each with its remedy. Nothing is changed or bought."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import httpx
+from telegram.error import InvalidToken, TelegramError
+
+from bot.chat.connection import make_bot
+from bot.clock import SystemClock
+from bot.config import Settings
+from bot.domain.errors import SmsError, TokenRejected
+from bot.domain.money import format_amount
+from bot.sms.budget import RequestBudget
+from bot.sms.client import make_client
+from bot.sms.guide import GuideAdapter
+from bot.sms.wire import Wire
+from storage import ledger
+from storage.database import Database, DatabaseInUse, DatabaseUnusable, heartbeat_of, journal_mode_for
+
+_ALIVE_WITHIN: Final = 60.0
+_LEAST_FREE: Final = 100 * 1024 * 1024
+_MOST_SKEW: Final = 30.0
+_OTHERS_MAY_READ: Final = stat.S_IRGRP | stat.S_IROTH
+
+
+class Mark(StrEnum):
+    """How a line turned out; only `wrong` keeps the desk from opening."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was looked at, and what to do if it is not well."""
+
+    name: str
+    mark: Mark
+    found: str
+    remedy: str = ""
+
+
+async def check(config: Settings, config_path: Path | None) -> list[Line]:
+    """Look at everything the desk needs."""
+    path = config.storage.path
+    lines = [_secrets(config_path), _disk(path), _sqlite(), await _database(path)]
+    looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _smscode, _clock)
+    lines.extend(await asyncio.gather(*(look(config) for look in looks)))
+    return lines
+
+
+def is_alive(database: Path) -> bool:
+    """Whether a desk on that database has shown a sign of life lately."""
+    try:
+        return time.time() - heartbeat_of(database).stat().st_mtime < _ALIVE_WITHIN
+    except OSError:
+        return False
+
+
+def _secrets(path: Path | None) -> Line:
+    if path is None:
+        return Line("configuration", Mark.OK, "from the environment")
+    mode = path.stat().st_mode
+    if mode & _OTHERS_MAY_READ:
+        return Line("configuration", Mark.WARNING, f"{path} can be read by others", f"chmod 600 {path}")
+    return Line("configuration", Mark.OK, f"{path}, private")
+
+
+def _disk(database: Path) -> Line:
+    folder = next(parent for parent in database.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    found = f"{free // 1024 // 1024} MiB free in {folder}"
+    if not os.access(folder, os.W_OK):
+        return Line("disk", Mark.WRONG, f"{folder} is not writable", "let otpdesk's user write there")
+    if free < _LEAST_FREE:
+        return Line("disk", Mark.WARNING, found, "make room: a full disk stops new orders")
+    return Line("disk", Mark.OK, found)
+
+
+def _sqlite() -> Line:
+    version = sqlite3.sqlite_version
+    return Line("sqlite", Mark.OK, f"{version}, journal mode {journal_mode_for(sqlite3.sqlite_version_info)}")
+
+
+async def _database(path: Path) -> Line:
+    if not await asyncio.to_thread(path.exists):
+        return Line("database", Mark.OK, f"{path} will be made at the first start")
+    try:
+        database = await Database.open(path)
+    except DatabaseInUse:
+        return Line("database", Mark.OK, f"{path} is in use by a running otpdesk; its books were not looked at")
+    except DatabaseUnusable as error:
+        return Line("database", Mark.WRONG, str(error), "name another file in storage.path, or restore a backup")
+    try:
+        wrong = await database.read(ledger.discrepancies)
+    finally:
+        await database.close()
+    if wrong:
+        return Line("database", Mark.WRONG, "; ".join(wrong), "the books disagree: restore a backup, or ask for help")
+    return Line("database", Mark.OK, f"{path}, the books agree")
+
+
+async def _telegram(config: Settings) -> Line:
+    bot = make_bot(config.telegram)
+    try:
+        me = await bot.get_me()
+    except InvalidToken:
+        return Line("telegram", Mark.WRONG, "the token is rejected", "put @BotFather's token into telegram.token")
+    except TelegramError as error:
+        reason = f"{config.telegram.base_url} cannot be used: {type(error).__name__}"
+        return Line("telegram", Mark.WRONG, reason, "check telegram.base_url and the network")
+    finally:
+        with contextlib.suppress(TelegramError, RuntimeError):
+            await bot.shutdown()
+    return Line("telegram", Mark.OK, f"@{me.username}")
+
+
+async def _smscode(config: Settings) -> Line:
+    clock = SystemClock()
+    requests = RequestBudget(config.smscode.requests_per_minute, clock)
+    async with _closing(requests), make_client(config.smscode.base_url, config.smscode.secret) as client:
+        try:
+            balance = await GuideAdapter(Wire(client, requests, clock)).balance()
+        except TokenRejected:
+            return Line("smscode", Mark.WRONG, "the token is rejected", "copy it anew from SMSCode's account settings")
+        except SmsError as error:
+            return Line("smscode", Mark.WRONG, str(error), "check smscode.base_url and the network")
+    found = f"contract {config.smscode.contract}, balance {format_amount(balance)}"
+    if balance == 0:
+        return Line("smscode", Mark.WARNING, found, "top the account up before anybody orders")
+    return Line("smscode", Mark.OK, found)
+
+
+async def _clock(config: Settings) -> Line:
+    """Compare our clock with the date SMSCode answers with; limits and countdowns hang on it."""
+    try:
+        async with httpx.AsyncClient(timeout=5.0) as client:
+            date = (await client.get(config.smscode.base_url)).headers.get("date")
+        skew = abs(parsedate_to_datetime(date).timestamp() - time.time())
+    except (httpx.HTTPError, TypeError, ValueError):
+        return Line("clock", Mark.WARNING, "could not be compared", "make sure the machine keeps its time by NTP")
+    if skew > _MOST_SKEW:
+        return Line("clock", Mark.WARNING, f"{skew:.0f} s off", "set the clock; let NTP keep it")
+    return Line("clock", Mark.OK, f"{skew:.0f} s off")
+
+
+@asynccontextmanager
+async def _closing(requests: RequestBudget) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await requests.close()

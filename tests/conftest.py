@@ -1,0 +1,57 @@
+"""What holds for every test: no way out of this machine, and no configuration from outside."""
+
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import pytest
+
+
+class NetworkRefused(AssertionError):
+    """A test tried to leave the loopback interface."""
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection and every name look-up beyond this machine."""
+    connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def checked_connect(self: socket.socket, address: Any) -> None:
+        _check(self, address)
+        connect(self, address)
+
+    def checked_connect_ex(self: socket.socket, address: Any) -> int:
+        _check(self, address)
+        return connect_ex(self, address)
+
+    def checked_look_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host is not None and not _is_loopback(host):
+            raise NetworkRefused(f"a test asked for the address of {host!r}")
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket.socket, "connect", checked_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", checked_connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", checked_look_up)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no OTPDESK_ variable of whoever runs the tests decide their outcome."""
+    for name in [name for name in os.environ if name.startswith("OTPDESK_")]:
+        monkeypatch.delenv(name)
+
+
+def _check(sock: socket.socket, address: Any) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+        raise NetworkRefused(f"a test tried to connect to {address!r}")
+
+
+def _is_loopback(host: Any) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,395 @@
+"""The crash proof: the real process under load and faults, killed at random moments, judged by the simulators' books.
+
+    python -m tests.faults.crash --kills 1000 --seed 7
+
+Members order, cancel and press buttons in a group (where every answer names the command it answers), both servers
+misbehave by a seeded dice, and the desk is killed with SIGKILL again and again. At the end the faults stop, the desk
+comes to rest, and what Telegram and SMSCode saw is compared with what the desk wrote down.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.sandbox import bot_api, sms_api
+from bot.sandbox.server import LoopbackServer
+from storage import ledger
+from tests.faults.desk_process import SharedClock
+
+SPEED = 20.0
+GROUP = -1001700000777
+ADMIN = 5001
+MEMBERS = tuple(range(5002, 5010))
+DAILY_CAP = 60_000
+_BOT_SAYS_REPEAT = "Sent again"
+_REST_SECONDS = 60.0
+
+
+@dataclass
+class Verdict:
+    """What was counted; a bar that is not met is in `broken`."""
+
+    kills: int
+    seed: int
+    seconds: float = 0.0
+    commands: int = 0
+    orders: int = 0
+    codes: int = 0
+    repeats: int = 0
+    faults: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """The verdict in one line."""
+        outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
+        return (
+            f"crash proof {outcome}: {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
+            f"{self.commands} commands, {self.orders} orders, {self.codes} codes, {self.repeats} labelled repeats, "
+            f"{self.faults} injected faults"
+        )
+
+
+class Desk:
+    """The desk's process: started, killed, started again."""
+
+    def __init__(self, config: Path, origin: float, log: Path) -> None:
+        self._arguments = ("-m", "tests.faults.desk_process", str(config), str(SPEED), str(origin))
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, *self._arguments, stdout=log, stderr=log
+            )
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM, as a service manager does; return the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return await asyncio.wait_for(self._process.wait(), 15)
+
+
+@dataclass
+class Stage:
+    """Both simulators, the desk between them, and the dice."""
+
+    telegram: bot_api.TelegramWorld
+    sms: sms_api.SmsWorld
+    desk: Desk
+    database: Path
+    dice: random.Random
+    commands: list[int] = field(default_factory=list)
+    """The message ids of every command said in the group."""
+
+
+async def prove(kills: int, seed: int, folder: Path) -> Verdict:
+    """Run the whole proof in `folder` and return its verdict."""
+    verdict = Verdict(kills, seed)
+    started = time.monotonic()
+    async with _open_stage(folder, seed) as stage:
+        load = asyncio.create_task(_load(stage))
+        for _ in range(kills):
+            await stage.desk.start()
+            await asyncio.sleep(stage.dice.uniform(0.5, 2.5))
+            await stage.desk.kill()
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+        verdict.faults = len(stage.sms.faults.log) + len(stage.telegram.plan.fired)
+        _calm(stage)
+        await stage.desk.start()
+        await _come_to_rest(stage, verdict)
+        if await stage.desk.stop() != 0:
+            verdict.broken.append("SIGTERM did not end the desk cleanly")
+        _judge(stage, verdict)
+    verdict.seconds = time.monotonic() - started
+    return verdict
+
+
+@asynccontextmanager
+async def _open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
+    origin = time.time()
+    clock = SharedClock(SPEED, origin)
+    telegram = bot_api.TelegramWorld(now=clock.now, seed=seed)
+    sms = sms_api.SmsWorld(
+        now=clock.now,
+        seed=seed,
+        balance=50_000_000,
+        arrival=(5, 60),
+        second_sms_after=20,
+        order_lifetime=240,
+        complete_after=60,
+        requests_per_minute=None,
+    )
+    async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(sms_api.sms_app(sms)) as api:
+        database = folder / "desk.sqlite3"
+        config = folder / "config.toml"
+        config.write_text(_config(telegram.token, chat.url, api.url, database), encoding="utf-8")
+        desk = Desk(config, origin, folder / "desk.log")
+        stage = Stage(telegram, sms, desk, database, random.Random(seed))
+        try:
+            await _people(stage)
+            _misbehave(stage, seed)
+            yield stage
+        finally:
+            await desk.kill()
+
+
+def _config(token: str, chat_url: str, api_url: str, database: Path) -> str:
+    return f"""
+[telegram]
+token = "{token}"
+base_url = "{chat_url}"
+[smscode]
+token = "sandbox"
+base_url = "{api_url}"
+requests_per_minute = 3000
+[storage]
+path = {json.dumps(str(database))}
+[access]
+owners = [{ADMIN}]
+[limits]
+per_order = 20000
+daily = {DAILY_CAP}
+monthly = 10000000
+team_daily = 10000000
+team_monthly = 100000000
+active_orders = 5
+cancels_per_day = 1000
+[ordering]
+countries = ["vietnam"]
+[polling]
+interval = 5
+[logging]
+level = "WARNING"
+"""
+
+
+async def _people(stage: Stage) -> None:
+    """Let everybody in, through the chat, before anything is killed."""
+    telegram = stage.telegram
+    telegram.add_user(ADMIN, "Ada")
+    for member in MEMBERS:
+        telegram.add_user(member, f"Member {member}")
+    telegram.add_chat(GROUP, "crash team", members=(ADMIN, *MEMBERS), creator=ADMIN)
+    for person in (ADMIN, *MEMBERS):
+        telegram.say(person, "/start")
+    await stage.desk.start()
+    await telegram.wait_for("Hello", ADMIN, 20)
+    telegram.add_bot_to_group(ADMIN, GROUP)
+    await telegram.wait_for("I work in", GROUP, 20)
+    for member in MEMBERS:
+        telegram.say(ADMIN, f"/allow {member} operator")
+        await telegram.wait_for("You are in", member, 20)
+    await stage.desk.kill()
+
+
+def _misbehave(stage: Stage, seed: int) -> None:
+    kinds = sms_api.FaultKind
+    stage.sms.faults.random = sms_api.RandomFaults(
+        {
+            kinds.LATE: 0.02,
+            kinds.RESET_BEFORE: 0.02,
+            kinds.RESET_AFTER: 0.02,
+            kinds.TRUNCATED: 0.02,
+            kinds.ERROR_BEFORE: 0.01,
+            kinds.ERROR_AFTER: 0.01,
+            kinds.HTML: 0.01,
+            kinds.BROKEN_JSON: 0.01,
+        },
+        seed,
+        seconds=0.3,
+    )
+    stage.telegram.plan.by_chance = bot_api.RandomFaults(probability=0.05)
+
+
+def _calm(stage: Stage) -> None:
+    stage.sms.faults.random = None
+    stage.sms.faults.clear()
+    stage.telegram.plan.by_chance = None
+
+
+async def _load(stage: Stage) -> None:
+    """Members who order, order again, cancel and press, for as long as it takes."""
+    while True:
+        member = stage.dice.choice(MEMBERS)
+        platform, country = stage.dice.choice(
+            (("whatsapp", "indonesia"), ("telegram", "indonesia"), ("google", "philippines"))
+        )
+        deed = stage.dice.random()
+        if deed < 0.6:
+            _say(stage, member, f"/order {platform} {country}")
+        elif deed < 0.75:
+            _say(stage, member, "/cancel")
+        elif deed < 0.85:
+            _say(stage, member, "/again")
+        else:
+            _press_something(stage, member)
+        await asyncio.sleep(stage.dice.uniform(0.05, 0.4))
+
+
+def _say(stage: Stage, member: int, text: str) -> None:
+    stage.commands.append(stage.telegram.say(member, text, GROUP).message_id)
+
+
+def _press_something(stage: Stage, member: int) -> None:
+    """A press, and often a second one right after it."""
+    messages = [message for message in stage.telegram.chats[GROUP].visible()[-40:] if message.from_bot]
+    for message in stage.dice.sample(messages, min(len(messages), 5)):
+        labels = [label for label in message.button_texts if not label.startswith("Copy")]
+        if labels:
+            for _ in range(stage.dice.choice((1, 2))):
+                with contextlib.suppress(bot_api.PersonError):
+                    stage.telegram.press(member, GROUP, message.message_id, stage.dice.choice(labels))
+            return
+
+
+async def _come_to_rest(stage: Stage, verdict: Verdict) -> None:
+    """Wait until nothing waits any more: no update, no letter, no unclear and no live order."""
+    deadline = time.monotonic() + _REST_SECONDS
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        if not _unrest(stage):
+            return
+    verdict.broken.append(f"did not come to rest: {_unrest(stage)}")
+
+
+def _unrest(stage: Stage) -> dict[str, int]:
+    with contextlib.closing(_books(stage.database)) as books:
+        counts = {
+            "inbox": "SELECT count(*) FROM inbox WHERE state = 'pending'",
+            "outbox": "SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending')",
+            "orders": "SELECT count(*) FROM orders WHERE ended_at IS NULL AND needs_admin = 0",
+        }
+        found = {name: books.execute(query).fetchone()[0] for name, query in counts.items()}
+    found["updates"] = len(stage.telegram.updates.pending)
+    return {name: count for name, count in found.items() if count}
+
+
+def _books(database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(database)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _judge(stage: Stage, verdict: Verdict) -> None:
+    with contextlib.closing(_books(stage.database)) as books:
+        _judge_orders(stage, verdict, books)
+        _judge_money(stage, verdict, books)
+        _judge_codes(stage, verdict, books)
+        _judge_commands(stage, verdict, books)
+
+
+def _judge_orders(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
+    """Every order on the account is one of ours, and each of ours is one command's."""
+    known = {row["remote_id"] for row in books.execute("SELECT remote_id FROM orders WHERE remote_id IS NOT NULL")}
+    placed = {order.id for order in stage.sms.books.orders.values()}
+    # A number whose answer was lost is known by its charge: one row each, settled by the balance or left to an admin.
+    (nameless,) = books.execute("SELECT count(*) FROM orders WHERE state = 'charged'").fetchone()
+    (undecided,) = books.execute("SELECT count(*) FROM orders WHERE needs_admin = 1 AND remote_id IS NULL").fetchone()
+    verdict.orders = len(placed)
+    unknown = len(placed - known)
+    if not nameless <= unknown <= nameless + undecided:
+        verdict.broken.append(
+            f"{unknown} orders without a row of their own, but {nameless} known as charged and {undecided} undecided"
+        )
+    if known - placed:
+        verdict.broken.append(f"{len(known - placed)} orders that SMSCode never had")
+    (rows,) = books.execute("SELECT count(*) FROM orders").fetchone()
+    if len(placed) > rows:
+        verdict.broken.append(f"{len(placed)} orders for {rows} commands")
+
+
+def _judge_money(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
+    verdict.broken.extend(ledger.discrepancies(books))
+    spent: Counter[tuple[int, str]] = Counter()
+    for row in books.execute("SELECT member_id, day, remote_id, charged FROM orders WHERE remote_id IS NOT NULL"):
+        paid = sum(charge.amount for charge in stage.sms.books.charges_of(row["remote_id"]))
+        back = sum(refund.amount for refund in stage.sms.books.refunds_of(row["remote_id"]))
+        spent[row["member_id"], row["day"]] += paid - back
+        if paid != row["charged"]:
+            verdict.broken.append(f"order {row['remote_id']} cost {paid}, the books say {row['charged']}")
+    over = {key: amount for key, amount in spent.items() if amount > DAILY_CAP}
+    if over:
+        verdict.broken.append(f"over the limit: {over}")
+
+
+def _judge_codes(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
+    """Each code that SMSCode has shown us is in the chat; a second copy says that it is one."""
+    mine = {row["remote_id"] for row in books.execute("SELECT remote_id FROM orders WHERE remote_id IS NOT NULL")}
+    texts = [m.text for m in stage.telegram.chats[GROUP].messages.values() if m.from_bot and m.text.startswith("🔑")]
+    for sms in stage.sms.books.messages:
+        if sms.shown_at is None or sms.code is None or sms.order_id not in mine:
+            continue
+        verdict.codes += 1
+        number = stage.sms.order(sms.order_id).phone_number
+        copies = [text for text in texts if sms.code in text and number in text]
+        fresh = [text for text in copies if _BOT_SAYS_REPEAT not in text]
+        if not copies:
+            verdict.broken.append(f"the code of {sms.order_id} was shown and never delivered")
+        if len(fresh) > 1:
+            verdict.broken.append(f"the code of {sms.order_id} came {len(fresh)} times without saying so")
+        verdict.repeats += max(0, len(copies) - 1)
+    if verdict.repeats > verdict.kills + verdict.faults:
+        verdict.broken.append(f"{verdict.repeats} repeats for {verdict.kills} kills and {verdict.faults} faults")
+
+
+def _judge_commands(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
+    """Each command has led to an order, to one that ended, or to an answer in reply to it."""
+    answered = {
+        message.body["reply_to_message"]["message_id"]
+        for message in stage.telegram.chats[GROUP].messages.values()
+        if message.from_bot and "reply_to_message" in message.body
+    }
+    silent = [number for number in stage.commands if number not in answered]
+    verdict.commands = len(stage.commands)
+    ordered = _messages_with_orders(books)
+    texts = Counter(
+        stage.telegram.chats[GROUP].messages[number].text.split()[0] for number in silent if number not in ordered
+    )
+    # A cancel that went through is told by its order's own message; the audit counts those.
+    (cancels,) = books.execute("SELECT count(*) FROM audit WHERE action = 'order.cancel' AND actor_id <> 0").fetchone()
+    if texts.pop("/cancel", 0) > cancels or texts:
+        verdict.broken.append(f"commands lost: {dict(texts)}, and /cancel against {cancels} cancels")
+
+
+def _messages_with_orders(books: sqlite3.Connection) -> set[int]:
+    """Commands that led to an order: what became of it is told by the order's own messages."""
+    updates = {row["update_id"]: row["message_id"] for row in books.execute("SELECT update_id, message_id FROM inbox")}
+    keys = [row["command_key"] for row in books.execute("SELECT command_key FROM orders")]
+    return {number for key in keys if (number := updates.get(int(key.rpartition("-")[2]))) is not None}
+
+
+def main() -> int:
+    """Run the proof as the command line says and print its verdict last."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="otpdesk-crash-") as folder:
+        verdict = asyncio.run(prove(arguments.kills, arguments.seed, Path(folder)))
+        if verdict.broken:
+            print((Path(folder) / "desk.log").read_text(encoding="utf-8")[-5000:])  # noqa: T201
+    print(verdict.line())  # noqa: T201
+    return 1 if verdict.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

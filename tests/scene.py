@@ -1,0 +1,156 @@
+"""The whole desk on loopback for a test: the real bot over real HTTP to both simulators, with a fast clock."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bot.app import App, open_app
+from bot.config import Settings
+from bot.sandbox.bot_api import ADA, OMAR, Message, TelegramWorld, bot_app, demo_cast
+from bot.sandbox.server import LoopbackServer
+from bot.sandbox.sms_api import Order, SmsWorld, sms_app
+from storage import ledger
+from tests.clocks import FastClock
+
+SPEED = 20.0
+"""The desk's seconds in one real second: a poll every 5 s is a poll every quarter of a second."""
+
+NOON = datetime(2026, 3, 14, 5, 0, tzinfo=UTC).timestamp()
+"""Noon in Jakarta: no test's fast clock reaches midnight, when the day's limits start anew."""
+
+
+@dataclass
+class Scene:
+    """A running desk and the two worlds around it. Chat in with `say` and `press`, chat out with `hears`."""
+
+    clock: FastClock
+    telegram: TelegramWorld
+    sms: SmsWorld
+    settings: Settings
+    app: App
+    run: asyncio.Task[None]
+    marks: dict[int, int] = field(default_factory=dict)
+
+    def say(self, user_id: int, text: str, chat_id: int | None = None, **more: Any) -> Message:
+        """Type a message; from here on `hears` looks for what comes after it."""
+        message = self.telegram.say(user_id, text, chat_id, **more)
+        self.marks[message.chat_id] = message.message_id
+        return message
+
+    async def hears(
+        self, wanted: Callable[[Message], bool] | str, chat_id: int, *, anew: bool = True, patience: float = 8.0
+    ) -> Message:
+        """The bot's message that holds `wanted`, after the last thing said there (`anew`), or ever."""
+        after = self.marks.get(chat_id) if anew else None
+        return await self.telegram.wait_for(wanted, chat_id, patience, after_message_id=after)
+
+    async def ask(self, user_id: int, text: str, wanted: str, chat_id: int | None = None) -> Message:
+        """Say something and wait for the answer that holds `wanted`."""
+        self.say(user_id, text, chat_id)
+        return await self.hears(wanted, chat_id if chat_id is not None else user_id)
+
+    def press(self, user_id: int, message: Message, label: str) -> None:
+        """Press the button with that label; from here on `hears` looks for what comes after."""
+        chat = self.telegram.chats[message.chat_id]
+        self.marks[message.chat_id] = max(chat.messages)
+        self.telegram.press(user_id, message.chat_id, message.message_id, label)
+
+    async def order(self, text: str = "whatsapp indonesia", user_id: int = OMAR) -> Order:
+        """Order a number and wait for its card; return the order as SMSCode has it."""
+        known = set(self.sms.books.orders)
+        self.say(user_id, f"/order {text}")
+        await self.hears("📱", user_id)
+        (order,) = [order for order in self.sms.books.orders.values() if order.id not in known]
+        return order
+
+    async def reconcile(self, *, held: int = 0) -> None:
+        """The desk's books agree within themselves and with SMSCode's; `held` (IDR) is still undecided."""
+        period = self.app.desk.calendar.window.day
+        team = await self.app.desk.database.read(lambda connection: ledger.usage(connection, 0, period))
+        assert await self.app.desk.database.read(ledger.discrepancies) == []
+        assert (team.held, team.spent) == (held, self.sms.books.spent)
+
+    @property
+    def remote_id(self) -> str:
+        """SMSCode's id of the one order that lives there."""
+        (order,) = self.sms.live_orders()
+        return order.id
+
+    async def until(self, condition: Callable[[], bool], patience: float = 8.0) -> None:
+        """Wait, in real seconds, until something holds that no message tells of."""
+        async with asyncio.timeout(patience):
+            while not condition():  # noqa: ASYNC110 - the worlds have no event for everything
+                await asyncio.sleep(0.005)
+
+    async def settle(self, seconds: float = 0.25) -> None:
+        """Let everything that is under way come to rest, in real seconds; for what must NOT happen."""
+        await asyncio.sleep(seconds)
+
+    def said_by_bot(self, chat_id: int) -> list[str]:
+        """What the bot has said in a chat so far."""
+        return [message.text for message in self.telegram.chats[chat_id].visible() if message.from_bot]
+
+    async def stop(self) -> None:
+        """Close the desk as SIGTERM does."""
+        self.app.stop()
+        await self.run
+
+
+@asynccontextmanager
+async def open_scene(
+    folder: Path,
+    *,
+    telegram: TelegramWorld | None = None,
+    sms: SmsWorld | None = None,
+    clock: FastClock | None = None,
+    members: bool = True,
+    **sections: dict[str, Any],
+) -> AsyncIterator[Scene]:
+    """Run a desk on the database in `folder`; `sections` override the configuration's sections."""
+    clock = clock or FastClock(SPEED, NOON)
+    telegram = telegram or demo_cast(TelegramWorld(now=clock.now))
+    sms = sms or SmsWorld(now=clock.now, arrival=None)
+    async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms)) as api:
+        settings = configure(folder, telegram, chat.url, api.url, **sections)
+        async with open_app(settings, clock) as app:
+            run = asyncio.create_task(app.run(), name="desk")
+            scene = Scene(clock, telegram, sms, settings, app, run)
+            try:
+                if members:
+                    await introduce(scene)
+                yield scene
+            finally:
+                app.stop()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await run
+
+
+def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str, **sections: Any) -> Settings:
+    """The configuration of a desk between two simulators."""
+    values: dict[str, dict[str, Any]] = {
+        "telegram": {"token": telegram.token, "base_url": chat_url},
+        "smscode": {"token": "sandbox", "base_url": api_url},
+        "access": {"owners": (ADA,)},
+        "storage": {"path": folder / "desk.sqlite3"},
+        "ordering": {"cancel_before_expiry": 0},
+        "logging": {"level": "WARNING"},
+    }
+    for name, more in sections.items():
+        values[name] = {**values.get(name, {}), **more}
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+async def introduce(scene: Scene) -> None:
+    """Ada is an admin by the configuration; Omar becomes an operator."""
+    scene.say(ADA, "/start")
+    await scene.hears("Hello", ADA)
+    scene.telegram.say(OMAR, "/start")
+    await scene.hears("team only", OMAR, anew=False)
+    await scene.ask(ADA, f"/allow {OMAR} operator", "is an operator now")
+    await scene.hears("You are in", OMAR, anew=False)
+    scene.marks[OMAR] = max(scene.telegram.chats[OMAR].messages)
