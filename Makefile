@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONFIG ?= config.toml
+KILLS ?= 1000
+CUTS ?= 100
+SEED ?= 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test lint format lock clean
+.PHONY: help install demo tour run test prove crash powercut lint format docs screenshots lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,8 +35,17 @@ tour: install ## The same desk, played as a story in the terminal
 run: install ## Run the bot with CONFIG=config.toml
 	@$(BIN)/otpdesk run --config $(CONFIG)
 
-test: install ## Everything that proves it
+test: install ## Everything that proves it, with the lines it has reached
 	@$(PYTEST) -n auto --cov --cov-report=term
+
+prove: install ## The books against ten times as many made-up histories
+	@OTPDESK_EXAMPLES=2000 OTPDESK_STEPS=50 $(PYTEST) tests/storage -k TestBooks
+
+crash: install ## Kill the desk KILLS=1000 times and look for what was lost
+	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED)
+
+powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
+	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)
 
 lint: install ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .
@@ -45,12 +57,21 @@ format: install ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
+docs: install ## Write docs/commands.md anew from the table of commands
+	@$(BIN)/python -m tests.house.commands_page
+
+screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium)
+	@$(BIN)/python -m tests.sandbox.screenshots
+
 lock: install ## Pin every package anew, by hash and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group dev -c requirements/run.txt \
 		-o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group build -c requirements/dev.txt \
+		-o requirements/build.txt
 
 clean: ## Remove what was built or cached
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov dist build *.egg-info

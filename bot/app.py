@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -110,7 +110,7 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
         await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))
         chat = make_chat(desk, config.telegram)
         stack.push_async_callback(chat.close)
-        yield App(desk, chat, Supervisor(_workers(desk, chat), clock, _report_restart(desk)))
+        yield App(desk, chat, Supervisor(_workers(desk, chat), clock, _RestartReport(desk, chat)))
 
 
 def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
@@ -123,16 +123,30 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
     )
 
 
-def _report_restart(desk: Desk) -> Callable[[Worker], Awaitable[None]]:
-    async def report(worker: Worker) -> None:
-        """Tell the admins at the first crash of an hour, not at each."""
-        hour = desk.now // 3_600_000
+class _RestartReport:
+    """Tells the admins when a worker had to be restarted: the first time in an hour, not each time.
 
-        def body(connection: sqlite3.Connection) -> None:
-            desk.alert(
-                connection, f"worker:{worker.name}:{hour}", what="worker", worker=worker.name, reason=worker.last_error
-            )
+    When the database itself is what fails, the outbox cannot carry the news: it goes out directly, once until the
+    database can be written again.
+    """
 
-        await desk.transact(body)
+    def __init__(self, desk: Desk, chat: Chat) -> None:
+        self._desk = desk
+        self._chat = chat
+        self._warned = False
 
-    return report
+    async def __call__(self, worker: Worker) -> None:
+        try:
+            await self._desk.transact(lambda connection: self._alert(connection, worker))
+        except sqlite3.Error as error:
+            log.error("the database cannot be written: %s", error)  # noqa: TRY400
+            if not self._warned:
+                self._warned = True
+                await self._chat.warn_admins(await self._desk.database.read(self._desk.admin_chats))
+        else:
+            self._warned = False
+
+    def _alert(self, connection: sqlite3.Connection, worker: Worker) -> None:
+        hour = self._desk.now // 3_600_000
+        key = f"worker:{worker.name}:{hour}"
+        self._desk.alert(connection, key, what="worker", worker=worker.name, reason=worker.last_error)

@@ -28,7 +28,7 @@ from bot.sms.client import make_client
 from bot.sms.guide import GuideAdapter
 from bot.sms.wire import Wire
 from storage import ledger
-from storage.database import Database, DatabaseInUse, DatabaseUnusable, heartbeat_of, journal_mode_for
+from storage.database import DatabaseUnusable, heartbeat_of, journal_mode_for, look_at
 
 _ALIVE_WITHIN: Final = 60.0
 _LEAST_FREE: Final = 100 * 1024 * 1024
@@ -57,7 +57,7 @@ class Line:
 async def check(config: Settings, config_path: Path | None) -> list[Line]:
     """Look at everything the desk needs."""
     path = config.storage.path
-    lines = [_secrets(config_path), _disk(path), _sqlite(), await _database(path)]
+    lines = await asyncio.to_thread(lambda: [_secrets(config_path), _disk(path), _sqlite(), _database(path)])
     looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _smscode, _clock)
     lines.extend(await asyncio.gather(*(look(config) for look in looks)))
     return lines
@@ -96,19 +96,13 @@ def _sqlite() -> Line:
     return Line("sqlite", Mark.OK, f"{version}, journal mode {journal_mode_for(sqlite3.sqlite_version_info)}")
 
 
-async def _database(path: Path) -> Line:
-    if not await asyncio.to_thread(path.exists):
+def _database(path: Path) -> Line:
+    if not path.exists():
         return Line("database", Mark.OK, f"{path} will be made at the first start")
     try:
-        database = await Database.open(path)
-    except DatabaseInUse:
-        return Line("database", Mark.OK, f"{path} is in use by a running otpdesk; its books were not looked at")
+        wrong = look_at(path, ledger.discrepancies)
     except DatabaseUnusable as error:
         return Line("database", Mark.WRONG, str(error), "name another file in storage.path, or restore a backup")
-    try:
-        wrong = await database.read(ledger.discrepancies)
-    finally:
-        await database.close()
     if wrong:
         return Line("database", Mark.WRONG, "; ".join(wrong), "the books disagree: restore a backup, or ask for help")
     return Line("database", Mark.OK, f"{path}, the books agree")

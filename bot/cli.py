@@ -2,24 +2,31 @@
 
 import asyncio
 import json
+import os
 import signal
+import sys
+from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from bot import logs
 from bot.app import open_app
-from bot.config import ConfigError, Settings, load
+from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load
 from bot.workers.supervisor import Fatal
 from storage.database import DatabaseInUse, DatabaseUnusable
+
+if TYPE_CHECKING:
+    from bot.sandbox.child import BotCommand
 
 app = typer.Typer(
     name="otpdesk",
     help="A Telegram desk for a team's phone-verification codes.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -32,6 +39,8 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The TOML file; without it, the environment (OTPDESK_…) says everything."),
 ]
+
+SeedOption = Annotated[int, typer.Option(help="What the pretend world is made from; the same seed, the same world.")]
 
 
 @app.command()
@@ -78,6 +87,78 @@ def healthy(config: ConfigOption = None) -> None:
     if not checkup.is_alive(_load(config).storage.path):
         errors.print("no sign of life within the last minute")
         raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Where the chat page is; 0: any free port.")] = 8080,
+    seed: SeedOption = 0,
+    tour: Annotated[
+        bool, typer.Option("--tour", help="Play a story in the terminal instead of opening a page.")
+    ] = False,
+) -> None:
+    """Try the whole desk in a browser: no account, no token, no money, no network.
+
+    Opens a pretend SMSCode and a pretend Telegram on this computer, with a chat page to be Ada (admin), Omar
+    (operator) or Sam (a stranger) on, and runs the real bot between them until Ctrl-C.
+
+    With --tour the persons play a story by themselves, from a stranger at the door to a refund; every step is checked
+    against what SMSCode has in its books. Exits with 0 if all was as it should be, else with 1.
+    """
+    from bot.sandbox import run as sandbox_run
+    from bot.sandbox import tour as sandbox_tour
+
+    command = _bot_command()
+    if tour:
+        work = sandbox_tour.tour(command, output, seed=seed)
+    else:
+        work = sandbox_run.demo(command, output, port=port, seed=seed)
+    _play(work)
+
+
+@app.command()
+def sandbox(
+    telegram_port: Annotated[int, typer.Option(min=0, max=65_535, help="The Bot API and the chat page.")] = 8080,
+    sms_port: Annotated[int, typer.Option(min=0, max=65_535, help="The SMSCode API.")] = 8090,
+    seed: SeedOption = 0,
+    manual: Annotated[bool, typer.Option("--manual", help="An SMS arrives only when it is told to.")] = False,
+) -> None:
+    """Serve a pretend SMSCode and a pretend Telegram alone, to build and test any client of theirs against.
+
+    SMSCode has no test mode: this one charges, refunds, sells out, expires and limits requests as the real one does,
+    on this computer and with pretend money. Prints where to point a client; runs until Ctrl-C. A port of 0 is any free
+    one.
+    """
+    from bot.sandbox import run as sandbox_run
+
+    _play(sandbox_run.sandbox(output, telegram_port=telegram_port, sms_port=sms_port, seed=seed, manual=manual))
+
+
+def _play(work: Coroutine[Any, Any, int]) -> None:
+    """Run a sandbox to its end and exit with its status."""
+    from bot.sandbox.stage import CannotOpen
+
+    try:
+        status = asyncio.run(work)
+    except CannotOpen as error:
+        errors.print(str(error), markup=False, soft_wrap=True)
+        status = CANNOT_START
+    raise typer.Exit(status)
+
+
+def _bot_command() -> "BotCommand":
+    """This very program as a process of its own, with nothing in its environment that could lead it out."""
+    from bot.sandbox.child import BotCommand
+
+    # `-m bot` looks in the folder it runs in first, and whoever writes bots may well have a `bot` of their own in it.
+    folder = Path(__file__).resolve().parents[1]
+    ours = ENVIRONMENT_PREFIX.casefold()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.casefold().startswith(ours) and not name.casefold().endswith("_proxy")
+    }
+    return BotCommand((sys.executable, "-m", "bot", "run", "--config"), folder, environment)
 
 
 _MARKS = {"ok": "✓", "warning": "!", "wrong": "✗"}

@@ -99,7 +99,7 @@ def _paired(value: object) -> object:
 
 def _countable(value: object) -> object:
     """A switch is no number, although Python takes one for it."""
-    if isinstance(value, bool):
+    if value is True or value is False:
         raise ValueError("expected a number, not true or false")
     return value
 
@@ -127,13 +127,13 @@ Amount = Annotated[Whole, _whole(0, MOST, "a whole amount of rupiah")]
 Count = Annotated[Whole, _whole(0, 1000)]
 Id = Annotated[Whole, Field(gt=0, lt=2**52)]
 Ids = Annotated[tuple[Id, ...], BeforeValidator(_listed), Field(description="numeric Telegram ids, such as [123456]")]
-ChatId = Annotated[Whole, Field(gt=-(2**52), lt=2**52, description="the numeric id of a chat")]
+ChatId = Annotated[Whole, Field(gt=-(2**52), lt=2**52)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(description=_TEXTS)]
 Pairs = Annotated[dict[str, str], BeforeValidator(_paired), Field(description=_PAIRS)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _WithToken(_Section):
@@ -202,7 +202,7 @@ class Access(_Section):
     """Who is let in before anybody is."""
 
     owners: Ids = Field(default=(), validate_default=True)
-    admin_chat: ChatId | None = None
+    admin_chat: Annotated[ChatId | None, Field(description="the numeric id of a chat")] = None
     allow_requests: bool = True
 
     @field_validator("owners")
@@ -271,7 +271,12 @@ class Settings(BaseSettings):
     """The whole configuration."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", enable_decoding=False
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        enable_decoding=False,
+        hide_input_in_errors=True,
     )
 
     telegram: Telegram
@@ -347,6 +352,17 @@ def _strange_variables() -> list[str]:
     return [f"{name}: no such section; expected one of {sections}" for name in strange]
 
 
+_INDISPENSABLE: Mapping[str, str] = {"telegram": "token", "smscode": "token", "access": "owners"}
+
+_KINDS: Mapping[str, str] = {
+    "bool": "true or false",
+    "model": "a section with keys",
+    "path": "a path in quotes",
+    "string": "text in quotes",
+}
+"""What is expected, by the first word of pydantic's name for the problem."""
+
+
 def _in_words(problem: Mapping[str, Any]) -> str:
     """One line about one wrong key; the value itself is left out, because it may be a secret."""
     place = [str(part) for part in problem["loc"]]
@@ -363,17 +379,6 @@ def _message(problem: Mapping[str, Any], place: list[str]) -> str:
         near = difflib.get_close_matches(place[-1], _known_keys(place[:-1]), n=1)
         return f"no such key; did you mean {near[0]}?" if near else "no such key"
     return f"expected {_expected(problem, place)}"
-
-
-_INDISPENSABLE: Mapping[str, str] = {"telegram": "token", "smscode": "token", "access": "owners"}
-
-_KINDS: Mapping[str, str] = {
-    "bool": "true or false",
-    "model": "a section with keys",
-    "path": "a path in quotes",
-    "string": "text in quotes",
-}
-"""What is expected, by the first word of pydantic's name for the problem."""
 
 
 def _expected(problem: Mapping[str, Any], place: list[str]) -> str:

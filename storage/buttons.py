@@ -57,6 +57,11 @@ def use(connection: sqlite3.Connection, nonce: str, key: str, now: int) -> bool:
     return used.rowcount == 1
 
 
+def free(connection: sqlite3.Connection, nonce: str, key: str) -> None:
+    """Make a button usable again that the update called `key` used up in vain."""
+    connection.execute("UPDATE buttons SET used_by = NULL WHERE nonce = ? AND used_by = ?", (nonce, key))
+
+
 def forget(connection: sqlite3.Connection, expired_before: int) -> int:
     """Delete buttons that expired before that moment; return how many."""
     return connection.execute("DELETE FROM buttons WHERE expires_at < ?", (expired_before,)).rowcount

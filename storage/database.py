@@ -47,6 +47,21 @@ def heartbeat_of(database: Path) -> Path:
     return database.with_name(database.name + ".alive")
 
 
+def look_at(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `query` on the file as it is: nothing is locked for long, made, migrated or written.
+
+    Raises:
+        DatabaseUnusable: it is not a database of this desk.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            check(connection)
+            return query(connection)
+    except (sqlite3.Error, ForeignDatabase) as error:
+        raise DatabaseUnusable(f"{path}: {error}") from error
+
+
 class Database:
     """An open database file. Make one with `Database.open`; one process, one instance."""
 

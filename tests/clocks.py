@@ -1,7 +1,14 @@
 """Clocks for tests."""
 
 import asyncio
+import heapq
+import itertools
+import math
 import time
+from typing import Final
+
+_SETTLING_ROUNDS: Final = 10
+"""Turns of the event loop that a woken sleeper gets to have its consequences before time moves on."""
 
 
 class FastClock:
@@ -18,5 +25,57 @@ class FastClock:
     def monotonic(self) -> float:
         return (time.monotonic() - self._origin) * self.speed
 
+    def jump(self, seconds: float) -> None:
+        """Let that much time pass at once; whoever sleeps does not notice."""
+        self._origin -= seconds / self.speed
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.speed)
+
+
+class ManualClock:
+    """Time that stands still until `advance` moves it, from `start` (unix seconds).
+
+    Sleepers wake one after the other, in the order of their times, each at exactly its time. What a sleeper does by
+    I/O is not waited for: time only waits for the turns of the event loop.
+    """
+
+    def __init__(self, start: float = 1_773_464_400.0) -> None:
+        self._start = start
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    def now(self) -> float:
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        # A sleep too short to count at this point of time still needs time to move, or it would never end.
+        wakes_at = max(self._elapsed + seconds, math.nextafter(self._elapsed, math.inf))
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (wakes_at, next(self._numbers), sleeper))
+        await sleeper
+
+    async def advance(self, seconds: float) -> None:
+        """Let `seconds` pass, with everything that falls due on the way."""
+        end = self._elapsed + seconds
+        await self._settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            wakes_at, _, sleeper = heapq.heappop(self._sleepers)
+            if sleeper.done():
+                continue
+            self._elapsed = wakes_at
+            sleeper.set_result(None)
+            await self._settle()
+        self._elapsed = end
+        await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(_SETTLING_ROUNDS):
+            await asyncio.sleep(0)

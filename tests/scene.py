@@ -11,10 +11,12 @@ from typing import Any
 
 from bot.app import App, open_app
 from bot.config import Settings
+from bot.domain.access import Role
 from bot.sandbox.bot_api import ADA, OMAR, Message, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import Order, SmsWorld, sms_app
-from storage import ledger
+from bot.services import access
+from storage import audit, ledger
 from tests.clocks import FastClock
 
 SPEED = 20.0
@@ -84,7 +86,7 @@ class Scene:
     async def until(self, condition: Callable[[], bool], patience: float = 8.0) -> None:
         """Wait, in real seconds, until something holds that no message tells of."""
         async with asyncio.timeout(patience):
-            while not condition():  # noqa: ASYNC110 - the worlds have no event for everything
+            while not condition():
                 await asyncio.sleep(0.005)
 
     async def settle(self, seconds: float = 0.25) -> None:
@@ -94,6 +96,33 @@ class Scene:
     def said_by_bot(self, chat_id: int) -> list[str]:
         """What the bot has said in a chat so far."""
         return [message.text for message in self.telegram.chats[chat_id].visible() if message.from_bot]
+
+    async def hire(self, user_id: int, name: str, role: Role = Role.OPERATOR) -> int:
+        """Let a new person in who has already pressed Start; for crowds, without the chat's ceremony."""
+        self.telegram.add_user(user_id, name)
+        self.telegram.chats[user_id].started = True
+        await access.allow(self.app.desk, ADA, user_id, role, name)
+        return user_id
+
+    async def audited(self, action: str) -> list[audit.Line]:
+        """The audit's lines about that action, newest first."""
+        lines = await self.app.desk.database.read(lambda connection: audit.latest(connection, 1000))
+        return [line for line in lines if line.action == action]
+
+    async def count(self, query: str, *values: int) -> int:
+        """The one number that a query of the desk's database gives."""
+        return int(
+            await self.app.desk.database.read(lambda connection: connection.execute(query, values).fetchone()[0])
+        )
+
+    async def crash(self) -> None:
+        """Stop the desk as a power cut does: in the middle, with nothing written down any more."""
+        workers = {worker.name for worker in self.app.supervisor.workers}
+        at_work = ("letter", "update", "look")
+        doomed = [task for task in asyncio.all_tasks() if task.get_name().split()[0] in {*workers, *at_work, "desk"}]
+        for task in doomed:
+            task.cancel()
+        await asyncio.gather(*doomed, return_exceptions=True)
 
     async def stop(self) -> None:
         """Close the desk as SIGTERM does."""
@@ -115,8 +144,8 @@ async def open_scene(
     clock = clock or FastClock(SPEED, NOON)
     telegram = telegram or demo_cast(TelegramWorld(now=clock.now))
     sms = sms or SmsWorld(now=clock.now, arrival=None)
-    async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms)) as api:
-        settings = configure(folder, telegram, chat.url, api.url, **sections)
+    async with serve(telegram, sms) as (chat_url, api_url):
+        settings = configure(folder, telegram, chat_url, api_url, **sections)
         async with open_app(settings, clock) as app:
             run = asyncio.create_task(app.run(), name="desk")
             scene = Scene(clock, telegram, sms, settings, app, run)
@@ -128,6 +157,17 @@ async def open_scene(
                 app.stop()
                 with contextlib.suppress(asyncio.CancelledError):
                     await run
+
+
+@asynccontextmanager
+async def serve(telegram: TelegramWorld, sms: SmsWorld) -> AsyncIterator[tuple[str, str]]:
+    """Serve both worlds and give their addresses; side by side, because each takes a moment to close."""
+    servers = (LoopbackServer(bot_app(telegram)), LoopbackServer(sms_app(sms)))
+    await asyncio.gather(*(server.__aenter__() for server in servers))
+    try:
+        yield servers[0].url, servers[1].url
+    finally:
+        await asyncio.gather(*(server.__aexit__(None, None, None) for server in servers))
 
 
 def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str, **sections: Any) -> Settings:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Chat:
     """Telegram's face of the desk, as the workers see it."""
 
     application: _Application
+    sender: Sender
     deliver: Deliverer
     menus: Menus
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +65,12 @@ class Chat:
         except TelegramError as error:
             raise in_our_terms(error) from error
         return [update for update in updates if isinstance(update, dict)] if isinstance(updates, list) else []
+
+    async def warn_admins(self, chat_ids: Sequence[int]) -> None:
+        """Say directly, past the outbox, that the database cannot be written."""
+        for chat_id in chat_ids:
+            outcome = await self.sender.send(chat_id, texts.database_unwritable())
+            log.warning("admin chat %s was told that the database cannot be written: %s", chat_id, outcome)
 
     async def close(self) -> None:
         """Close the connections to Telegram."""
@@ -106,12 +113,13 @@ def make_chat(desk: Desk, config: Telegram) -> Chat:
     sender = Sender(application.bot, desk.clock)
     menus = Menus(application.bot, _menu)
     _add_handlers(application, Gate(desk, sender, menus), groups.Groups(desk, sender))
-    return Chat(application, Deliverer(desk, sender), menus)
+    return Chat(application, sender, Deliverer(desk, sender), menus)
 
 
 def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Groups) -> None:
     """The handler table. The gate comes first and stops whatever may not go on."""
     application.add_handler(ChatMemberHandler(in_groups.membership, ChatMemberHandler.MY_CHAT_MEMBER), group=-2)
+    application.add_handler(MessageHandler(filters.StatusUpdate.MIGRATE, in_groups.migration), group=-2)
     application.add_handler(TypeHandler(Update, gate), group=-1)
     for command in table.COMMANDS:
         application.add_handler(CommandHandler(command.name, _handler(command)))

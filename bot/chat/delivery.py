@@ -1,13 +1,16 @@
 """From a notice in the outbox to a message in a chat."""
 
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from telegram import InlineKeyboardMarkup
+
 from bot.chat import keyboards, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
-from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected
+from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Urgency
 from bot.services.desk import Desk
 from storage import members, orders
 from storage.orders import Order
@@ -34,6 +37,7 @@ class Deliverer:
             NoticeKind.CODE: self._code,
             NoticeKind.ENDED: self._ended,
             NoticeKind.STRANGE: self._strange,
+            NoticeKind.MISSING: self._missing,
             NoticeKind.UNCLEAR: self._unclear,
             NoticeKind.CLEARED: self._cleared,
             NoticeKind.CHARGED: self._charged,
@@ -47,7 +51,9 @@ class Deliverer:
 
     async def _number(self, letter: Letter) -> Delivery:
         subject = await self._subject(letter.notice)
-        outcome = await self._send_about(letter, self._card_text(subject, letter.notice), subject.order)
+        outcome = await self._send_about(
+            letter, self._card_text(subject, letter.notice), subject.order, keyboards.for_card(subject.order)
+        )
         if isinstance(outcome, Delivered) and outcome.message_id is not None:
             message_id = outcome.message_id
             await self._desk.database.transact(
@@ -61,7 +67,7 @@ class Deliverer:
         order = subject.order
         if order.card_message_id is None:
             return Delivered(None)
-        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_order(order))
+        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_card(order))
         text = self._card_text(subject, letter.notice)
         outcome = await self._sender.edit(order.chat_id, order.card_message_id, text, keyboard)
         # A card that was deleted or grew too old to edit is no loss: what it would say comes as messages too.
@@ -74,7 +80,7 @@ class Deliverer:
         if sms is None:
             return Rejected(f"order {subject.order.id} has no SMS {revision}")
         text = texts.code(subject.order, sms, subject.orderer)
-        rows = keyboards.for_order(subject.order, sms.code)
+        rows = keyboards.for_code(subject.order, sms.code)
         return await self._send_about(letter, text, subject.order, rows)
 
     async def _ended(self, letter: Letter) -> Delivery:
@@ -84,6 +90,10 @@ class Deliverer:
     async def _strange(self, letter: Letter) -> Delivery:
         order = (await self._subject(letter.notice)).order
         return await self._send_about(letter, texts.strange(order, letter.notice.facts), order, [])
+
+    async def _missing(self, letter: Letter) -> Delivery:
+        order = (await self._subject(letter.notice)).order
+        return await self._send_about(letter, texts.missing(order), order, [])
 
     async def _unclear(self, letter: Letter) -> Delivery:
         order = (await self._subject(letter.notice)).order
@@ -101,20 +111,33 @@ class Deliverer:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
 
     async def _text(self, letter: Letter) -> Delivery:
-        return await self._send(letter, str(letter.notice.facts.get("html") or ""), 0, [])
+        """An answer that could not leave at once, with the buttons and the reply it was meant to have."""
+        facts = letter.notice.facts
+        html, reply_to, keyboard = str(facts.get("html") or ""), facts.get("reply_to"), facts.get("keyboard")
+        return await self._sender.send(
+            letter.notice.chat_id,
+            texts.repeated(html) if letter.repeated else html,
+            keyboard=InlineKeyboardMarkup.de_json(json.loads(str(keyboard))) if keyboard else None,
+            thread_id=letter.notice.thread_id,
+            reply_to=reply_to if isinstance(reply_to, int) else None,
+        )
 
     def _card_text(self, subject: _Subject, notice: Notice) -> str:
         return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, notice.facts)
 
     async def _send_about(self, letter: Letter, html: str, order: Order, rows: list[Row] | None = None) -> Delivery:
-        shown = keyboards.for_order(order) if rows is None else rows
+        shown = keyboards.for_news(order) if rows is None else rows
         return await self._send(letter, html, order.member_id, shown)
 
     async def _send(self, letter: Letter, html: str, owner: int, rows: list[Row]) -> Delivery:
         keyboard = await keyboards.make(self._desk, owner, rows)
         text = texts.repeated(html) if letter.repeated else html
         return await self._sender.send(
-            letter.notice.chat_id, text, keyboard=keyboard, thread_id=letter.notice.thread_id
+            letter.notice.chat_id,
+            text,
+            keyboard=keyboard,
+            thread_id=letter.notice.thread_id,
+            urgent=letter.notice.urgency is Urgency.CODE,
         )
 
     async def _subject(self, notice: Notice) -> _Subject:

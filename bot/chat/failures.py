@@ -7,25 +7,32 @@ from bot.chat import texts
 from bot.chat.commands.table import Command
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
-from bot.domain.errors import DeskError, UnknownName, WrongUsage
+from bot.domain.errors import DeskError, TokenRejected, UnknownName, WrongUsage
 
 log = logging.getLogger(__name__)
 
 
-async def run(command: Command, visit: Visit) -> None:
-    """Run a command for somebody, and answer whatever goes wrong in words that say what to do next."""
+async def run(command: Command, visit: Visit) -> bool:
+    """Run a command for somebody, and answer whatever goes wrong in words that say what to do next.
+
+    False when it was turned down or failed in a known way: then trying the very same again is safe.
+    """
     try:
         visit.require(command.needed)
         await command.run(visit)
     except DeskError as error:
         log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
         await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
+        if isinstance(error, TokenRejected):
+            await visit.desk.alert_token()
+        return False
     except sqlite3.Error:
         log.exception("/%s by %s: the database cannot be used", command.name, visit.member.user_id)
         await _apologise(visit, texts.storage_trouble())
     except Exception:
         log.exception("/%s by %s broke off", command.name, visit.member.user_id)
         await _apologise(visit, texts.internal_error())
+    return True
 
 
 async def _apologise(visit: Visit, text: str) -> None:

@@ -40,7 +40,7 @@ class Gate:
 
     async def __call__(self, update: Update, context: DeskContext) -> None:
         try:
-            visit = await self._admit(update, context.bot.id)
+            visit = await self._admit(update, context.bot.id, context.bot.username)
         except Exception:
             log.exception("the gate stays shut for update %s", update.update_id)
             visit = None
@@ -48,7 +48,7 @@ class Gate:
             raise ApplicationHandlerStop
         context.visit = visit
 
-    async def _admit(self, update: Update, bot_id: int) -> Visit | None:
+    async def _admit(self, update: Update, bot_id: int, bot_name: str) -> Visit | None:
         user, message = _speaker(update)
         if user is None or message is None or message.chat.type not in _KNOWN_CHATS:
             return None
@@ -56,7 +56,7 @@ class Gate:
         if member is None:
             await self._turn_away(update, user, message)
             return None
-        if message.chat.type != Chat.PRIVATE and not await self._works_in(message, member, update):
+        if message.chat.type != Chat.PRIVATE and not await self._works_in(message, member, update, bot_name):
             return None
         return self._visit(update, bot_id, member, message)
 
@@ -70,22 +70,25 @@ class Gate:
             chat_id=message.chat_id,
             message_id=message.message_id,
             private=message.chat.type == Chat.PRIVATE,
-            thread_id=message.message_thread_id if message.is_topic_message else None,
+            thread_id=_topic(message),
             text=_after_command(message) if update.message else "",
             replied=_replied(message) if update.message else None,
             chat_title=message.chat.title or "",
             callback_id=update.callback_query.id if update.callback_query else None,
         )
 
-    async def _works_in(self, message: Message, member: Member, update: Update) -> bool:
+    async def _works_in(self, message: Message, member: Member, update: Update, bot_name: str) -> bool:
         """Whether the group is allowed; an admin's /chats always gets through, so that it can be."""
         if await access.chat_allowed(self._desk, message.chat_id):
             return True
-        command = (message.text or "").split("@")[0].split(" ")[0]
-        if member.role is Role.ADMIN and command == "/chats":
+        if update.callback_query is not None:
+            await self._sender.answer_press(update.callback_query.id, texts.group_not_allowed(), alert=True)
+            return False
+        command = _command_for(message, bot_name)
+        if member.role is Role.ADMIN and command == "chats":
             return True
-        if update.message is not None and command.startswith("/"):
-            await self._sender.send(message.chat_id, texts.group_not_allowed())
+        if command:
+            await self._sender.send(message.chat_id, texts.group_not_allowed(), thread_id=_topic(message))
         return False
 
     async def _turn_away(self, update: Update, user: User, message: Message) -> None:
@@ -138,6 +141,17 @@ def _is_person(user: User | None) -> bool:
     return user is not None and not user.is_bot and user.id != _TELEGRAM_SERVICE
 
 
+def _topic(message: Message) -> int | None:
+    return message.message_thread_id if message.is_topic_message else None
+
+
+def _command_for(message: Message, bot_name: str) -> str:
+    """The command a message begins with, unless it names another bot; empty for none."""
+    words = (message.text or "").split(maxsplit=1)
+    name, _, addressee = (words[0] if words else "").casefold().partition("@")
+    return name.removeprefix("/") if name.startswith("/") and addressee in ("", bot_name.casefold()) else ""
+
+
 def _after_command(message: Message) -> str:
     """What was typed after the command's own word."""
     text = message.text or ""
@@ -149,11 +163,14 @@ def _after_command(message: Message) -> str:
 
 def _replied(message: Message) -> Replied | None:
     original = message.reply_to_message
-    if original is None:
+    # In a topic Telegram quotes the topic's beginning where nobody has replied to anything.
+    if original is None or original.forum_topic_created is not None:
         return None
     user = original.from_user
-    if isinstance(original.forward_origin, MessageOriginUser):
-        user = original.forward_origin.sender_user
+    if original.forward_origin is not None:
+        # Whoever passed a message on is not its author, and some authors hide.
+        origin = original.forward_origin
+        user = origin.sender_user if isinstance(origin, MessageOriginUser) else None
     is_person = _is_person(user)
     return Replied(
         original.message_id,

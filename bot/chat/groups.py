@@ -36,3 +36,14 @@ class Groups:
         if member is not None and member.role is Role.ADMIN:
             await access.allow_chat(self._desk, member.user_id, change.chat.id, change.chat.title or "")
             await self._sender.send(change.chat.id, texts.chats_allowed(change.chat.title or ""))
+
+    async def migration(self, update: Update, context: DeskContext) -> None:
+        """A group has become a supergroup: Telegram says so in the old one and in the new one."""
+        del context
+        message = update.message
+        if message is None:
+            return
+        if message.migrate_to_chat_id is not None:
+            await access.move_chat(self._desk, message.chat_id, message.migrate_to_chat_id)
+        elif message.migrate_from_chat_id is not None:
+            await access.move_chat(self._desk, message.migrate_from_chat_id, message.chat_id)

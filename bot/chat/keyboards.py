@@ -17,6 +17,7 @@ from storage.orders import Order
 PRIMARY: Final = KeyboardButtonStyle.PRIMARY
 DANGER: Final = KeyboardButtonStyle.DANGER
 PREFIX: Final = "v1"
+_LONGEST_COPY: Final = 256
 LIVES_FOR: Final = 24 * 3600 * 1000
 """Milliseconds for which a button works."""
 
@@ -61,25 +62,29 @@ def nonce_of(data: str | None) -> str | None:
     return parts[2] if len(parts) == 3 and parts[0] == PREFIX and parts[2] else None
 
 
-def for_order(order: Order, code: str | None = None) -> list[Row]:
-    """What may be done with an order now."""
-    copies: list[Press | Copy] = []
-    if code:
-        copies.append(Copy("Copy code", code[:256]))
-    elif order.phone_number and not order.state.ended:
-        copies.append(Copy("Copy number", order.phone_number[:256]))
-    return [copies, _actions(order)]
-
-
-def _actions(order: Order) -> list[Press | Copy]:
-    facts: Facts = {"order": order.id}
+def for_card(order: Order) -> list[Row]:
+    """What may be done from an order's card; once there is news, the message with the news carries the rest."""
     if order.state is OrderState.WAITING:
-        return [Press("Cancel and refund", "cancel", facts, DANGER)]
-    if order.state is OrderState.RECEIVED:
-        return [Press("Rejected? New number", "again", facts), Press("End", "cancel", facts)]
-    if order.state is OrderState.UNKNOWN:
-        return []
-    return [Press("Order another", "again", facts)]
+        cancel = Press("Cancel and refund", "cancel", {"order": order.id}, DANGER)
+        return [_copy("Copy number", order.phone_number), [cancel]]
+    return [] if order.state.ended else [_copy("Copy number", order.phone_number)]
+
+
+def for_code(order: Order, code: str | None) -> list[Row]:
+    """What may be done with a code: copy it, or get a fresh number if the service rejects it."""
+    if order.state.ended:
+        return [_copy("Copy code", code), *for_news(order)]
+    again = Press("Rejected? New number", "again", {"order": order.id})
+    return [_copy("Copy code", code), [again, Press("End", "cancel", {"order": order.id})]]
+
+
+def for_news(order: Order) -> list[Row]:
+    """What may be done after an order that is over."""
+    return [[Press("Order another", "again", {"order": order.id})]]
+
+
+def _copy(label: str, text: str | None) -> list[Press | Copy]:
+    return [Copy(label, text[:_LONGEST_COPY])] if text else []
 
 
 def _button(connection: sqlite3.Connection, owner: int, button: Press | Copy, expires_at: int) -> InlineKeyboardButton:

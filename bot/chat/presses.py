@@ -3,29 +3,37 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from bot.chat import failures, keyboards, texts
 from bot.chat.commands import administration, ordering
 from bot.chat.commands.table import Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
-from bot.services import tracking
+from bot.domain.errors import NotPermitted
+from bot.services import access, tracking
 from storage import buttons
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
+
+RUN: Final = "run"
+"""The action of a button that stands for a whole command."""
 
 
 async def press(visit: Visit, data: str | None) -> None:
     """Find what is behind a press, check that this person may do it now, use it up, do it."""
     nonce = keyboards.nonce_of(data)
     button = await keyboards.find(visit.desk, nonce) if nonce else None
-    action = ACTIONS.get(button.action) if button else None
-    if button is None or action is None or button.expires_at <= visit.desk.now:
+    meant = _meant(visit, button) if button else None
+    if button is None or meant is None or button.expires_at <= visit.desk.now:
         await visit.sender.answer_press(visit.callback_id or "", texts.stale_button(), alert=True)
         return
-    if button.owner not in (buttons.ANYBODY, visit.member.user_id) and visit.member.role is not Role.ADMIN:
-        await visit.sender.answer_press(visit.callback_id or "", texts.foreign_button(), alert=True)
+    command, visit = meant
+    refusal = _refusal(visit, button, command)
+    if refusal:
+        # Before the button is used up: it must still work for whoever may press it.
+        await visit.sender.answer_press(visit.callback_id or "", refusal, alert=True)
         return
     if not await visit.desk.database.transact(
         lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)
@@ -34,14 +42,26 @@ async def press(visit: Visit, data: str | None) -> None:
         return
     await visit.toast()
     # Errors of a press are answered like those of the command that it stands for.
-    await failures.run(action, replace(visit, facts=button.facts))
+    if not await failures.run(command, visit):
+        await visit.desk.database.transact(lambda connection: buttons.free(connection, button.nonce, visit.key))
 
 
-async def _run(visit: Visit) -> None:
-    """Run a command as if this person had typed it."""
-    command = named(str(visit.facts.get("command")))
-    if command is not None:
-        await failures.run(command, visit.with_text(str(visit.facts.get("text") or "")))
+def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None:
+    """What a press stands for: an action with its facts, or a command as if this person had typed it."""
+    if button.action == RUN:
+        command = named(str(button.facts.get("command")))
+        return (command, visit.with_text(str(button.facts.get("text") or ""))) if command else None
+    action = ACTIONS.get(button.action)
+    return (action, replace(visit, facts=button.facts)) if action else None
+
+
+def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | None:
+    """Why this person may not press that button; None if they may."""
+    if button.owner not in (buttons.ANYBODY, visit.member.user_id) and visit.member.role is not Role.ADMIN:
+        return texts.foreign_button()
+    if not visit.member.may(command.needed):
+        return texts.plain(texts.failure(NotPermitted(command.needed), visit.desk.settings.limits.zone))
+    return None
 
 
 async def _cancel(visit: Visit) -> None:
@@ -64,7 +84,12 @@ async def _again(visit: Visit) -> None:
 
 async def _admit(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
-    await administration.let_in(visit, int(visit.facts.get("user") or 0), Role(str(visit.facts.get("role"))))
+    user_id = int(visit.facts.get("user") or 0)
+    known = await access.member(visit.desk, user_id)
+    if known is not None:  # another admin was faster; their choice of a role stands
+        await visit.answer(texts.in_already(known))
+        return
+    await administration.let_in(visit, user_id, Role(str(visit.facts.get("role"))))
 
 
 async def _turn_down(visit: Visit) -> None:
@@ -86,7 +111,6 @@ def _action(name: str, needed: Role, run: Action) -> Command:
 ACTIONS: Mapping[str, Command] = {
     action.name: action
     for action in (
-        _action("run", Role.VIEWER, _run),
         _action("cancel", Role.OPERATOR, _cancel),
         _action("cancel_late", Role.OPERATOR, _cancel_late),
         _action("keep", Role.OPERATOR, _keep),
@@ -95,4 +119,4 @@ ACTIONS: Mapping[str, Command] = {
         _action("turn_down", Role.ADMIN, _turn_down),
     )
 }
-"""Every action a button can have, with the least role that may press it."""
+"""Every action of a button that is no command, with the least role that may press it."""

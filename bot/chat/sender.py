@@ -1,7 +1,8 @@
 """Every message that leaves for Telegram passes here: its pace, its errors, its last resort.
 
 Telegram allows about 30 messages a second per bot, one a second in a private chat and 20 a minute in a group. The
-sender keeps below that by itself, and when Telegram asks for patience, only that chat waits.
+sender keeps below that by itself, with a few places free for codes, which must not queue behind talk. When Telegram
+asks for patience, only that chat waits.
 """
 
 import logging
@@ -23,7 +24,8 @@ T = TypeVar("T")
 
 _OVERALL_PER_SECOND: Final = 25
 _PRIVATE_BURST: Final = 3
-_GROUP_PER_MINUTE: Final = 20
+_GROUP_PER_MINUTE: Final = 15
+_MORE_FOR_CODES: Final = {"overall": 4, "private": 1, "group": 5}
 _MOST_CHATS_REMEMBERED: Final = 5000
 _NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
 _UNREACHABLE: Final = ("chat not found", "user is deactivated", "bot was kicked", "group chat was deactivated")
@@ -31,17 +33,19 @@ _UNREACHABLE: Final = ("chat not found", "user is deactivated", "bot was kicked"
 
 @dataclass(slots=True)
 class _Pace:
-    """When messages left, within `window` seconds, and how many may."""
+    """When messages left, within `window` seconds, and how many may: `most`, and so many `more` that are urgent."""
 
     most: int
+    more: int
     window: float
     sent: deque[float] = field(default_factory=deque)
 
-    def delay(self, now: float) -> float:
+    def delay(self, now: float, *, urgent: bool) -> float:
         """Seconds until another one may leave."""
         while self.sent and self.sent[0] <= now - self.window:
             self.sent.popleft()
-        return self.sent[0] + self.window - now if len(self.sent) >= self.most else 0.0
+        surplus = len(self.sent) - self.most - (self.more if urgent else 0)
+        return self.sent[surplus] + self.window - now if surplus >= 0 else 0.0
 
 
 class Sender:
@@ -50,7 +54,7 @@ class Sender:
     def __init__(self, bot: Bot, clock: Clock) -> None:
         self._bot = bot
         self._clock = clock
-        self._overall = _Pace(_OVERALL_PER_SECOND, 1.0)
+        self._overall = _Pace(_OVERALL_PER_SECOND, _MORE_FOR_CODES["overall"], 1.0)
         self._chats: dict[int, _Pace] = {}
 
     async def send(
@@ -61,11 +65,15 @@ class Sender:
         keyboard: InlineKeyboardMarkup | None = None,
         thread_id: int | None = None,
         reply_to: int | None = None,
+        urgent: bool = False,
     ) -> Delivery:
-        """Send one new message; if Telegram cannot read its markup, send it as plain text."""
+        """Send one new message; if Telegram cannot read its markup, send it as plain text.
+
+        What is `urgent` may use the places that are kept free for codes.
+        """
 
         async def send(text: str, parse_mode: str | None) -> Message:
-            await self._wait_turn(chat_id)
+            await self._wait_turn(chat_id, urgent=urgent)
             reply = ReplyParameters(reply_to, allow_sending_without_reply=True) if reply_to else None
             return await self._bot.send_message(
                 chat_id,
@@ -117,22 +125,26 @@ class Sender:
         except TelegramError as error:
             log.debug("no typing sign: %s", error)
 
-    async def _wait_turn(self, chat_id: int) -> None:
+    async def _wait_turn(self, chat_id: int, *, urgent: bool = False) -> None:
         pace = self._chats.get(chat_id)
         if pace is None:
             if len(self._chats) >= _MOST_CHATS_REMEMBERED:
                 self._chats.clear()
-            is_group = chat_id < 0
-            pace = _Pace(_GROUP_PER_MINUTE, 60.0) if is_group else _Pace(_PRIVATE_BURST, float(_PRIVATE_BURST))
-            self._chats[chat_id] = pace
+            pace = self._chats[chat_id] = _pace_of(chat_id)
         while True:
             now = self._clock.monotonic()
-            delay = max(pace.delay(now), self._overall.delay(now))
+            delay = max(pace.delay(now, urgent=urgent), self._overall.delay(now, urgent=urgent))
             if delay <= 0:
                 pace.sent.append(now)
                 self._overall.sent.append(now)
                 return
             await self._clock.sleep(delay)
+
+
+def _pace_of(chat_id: int) -> _Pace:
+    if chat_id < 0:
+        return _Pace(_GROUP_PER_MINUTE, _MORE_FOR_CODES["group"], 60.0)
+    return _Pace(_PRIVATE_BURST, _MORE_FOR_CODES["private"], float(_PRIVATE_BURST))
 
 
 async def _with_plain_fallback(send: Callable[[str, str | None], Awaitable[T]], html: str) -> T:

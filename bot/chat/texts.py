@@ -24,6 +24,8 @@ Facts = Mapping[str, str | int | None]
 
 _LONGEST_SHOWN = 64
 _MOST_ROWS = 20
+_LONGEST_LIST = 3800
+"""UTF-16 units of a list; the rest of Telegram's 4096 is for what stands around it."""
 
 LIMIT_WORDS: Mapping[LimitName, str] = {
     LimitName.PER_ORDER: "per order",
@@ -68,7 +70,7 @@ def mention(user_id: int, name: str) -> str:
 
 def countdown(moment: datetime, zone: ZoneInfo) -> str:
     """A time that Telegram counts down by itself; older apps show the time of day."""
-    return f'<tg-time unix="{int(moment.timestamp())}" format="r">{moment.astimezone(zone):%H:%M}</tg-time>'
+    return f'<tg-time unix="{int(moment.timestamp())}" format="r">at {moment.astimezone(zone):%H:%M}</tg-time>'
 
 
 # People
@@ -133,9 +135,8 @@ def members(people: Sequence[Member], paused: str | None) -> str:
         f" · <code>{person.user_id}</code>"
         for person in people[:50]
     ]
-    more = f"\n… and {len(people) - 50} more" if len(people) > 50 else ""
     stopped = f"\n\nOrders are paused: {escape(paused)}" if paused else ""
-    return "\n".join(lines) + more + stopped
+    return _as_many_as_fit(lines, len(people), "\n") + stopped
 
 
 def allowed(member: Member, *, greeted: bool) -> str:
@@ -143,6 +144,10 @@ def allowed(member: Member, *, greeted: bool) -> str:
         "" if greeted else "\nI could not write to them: they must open a private chat with me and press Start first."
     )
     return f"{mention(member.user_id, member.name)} is {_a(member.role)} now.{hint}"
+
+
+def in_already(member: Member) -> str:
+    return f"{mention(member.user_id, member.name)} is in already, as {_a(member.role)}. /role changes that."
 
 
 def turned_down() -> str:
@@ -258,15 +263,23 @@ def code(order: Order, sms: Sms, orderer: str) -> str:
 
 
 def ended(order: Order, facts: Facts) -> str:
-    back = int(facts.get("refunded") or 0)
-    if order.state is OrderState.EXPIRED:
-        head = f"⌛ #{order.id} expired without a code."
-    else:
-        head = f"#{order.id} is canceled."
+    """How an order ended and what comes back; `facts["code"]` says whether it had a code."""
+    back, had_code = int(facts.get("refunded") or 0), bool(facts.get("code"))
+    heads = {OrderState.EXPIRED: f"⌛ #{order.id} expired", OrderState.COMPLETED: f"#{order.id} was completed"}
+    head = heads.get(order.state, f"#{order.id} is canceled")
+    if not had_code and order.state is not OrderState.CANCELED:
+        head += " without a code"
     if not back:
-        return f"{head} Nothing comes back: the code had arrived."
+        return f"{head}. Nothing comes back{': the code had arrived' if had_code else ''}."
     assumed = " SMSCode does not confirm this; compare with /balance." if facts.get("assumed") else ""
-    return f"{head} {format_amount(back)} came back.{assumed}"
+    return f"{head}. {format_amount(back)} came back.{assumed}"
+
+
+def missing(order: Order) -> str:
+    return (
+        f"SMSCode does not know #{order.id} any more. The admins know and decide about its "
+        f"{format_amount(order.charged)}; should it show up again, I go on watching it."
+    )
 
 
 def strange(order: Order, facts: Facts) -> str:
@@ -298,7 +311,8 @@ def charged(order: Order) -> str:
 def orders_list(orders: Sequence[Order], names: Mapping[int, str], me: int, zone: ZoneInfo) -> str:
     if not orders:
         return "No live orders. Start one with <code>/order whatsapp indonesia</code>"
-    return "\n\n".join(_listed(order, names, me, zone) for order in orders[:_MOST_ROWS])
+    shown = [_listed(order, names, me, zone) for order in orders[:_MOST_ROWS]]
+    return _as_many_as_fit(shown, len(orders), "\n\n")
 
 
 def confirm_late_cancel(order: Order) -> str:
@@ -312,8 +326,8 @@ def cancel_taken(order: Order) -> str:
     return f"SMSCode took the cancel of #{order.id}. You hear the outcome as soon as SMSCode shows it."
 
 
-def still_alive(order: Order) -> str:
-    return f"SMSCode took the cancel, but still shows #{order.id} as live. I keep watching it."
+def code_just_came(order: Order) -> str:
+    return f"The code of #{order.id} has just come, so I ordered nothing. Send /again {order.id} if it is rejected."
 
 
 def not_placed(order: Order) -> str:
@@ -359,6 +373,7 @@ _ALERTS: Mapping[str, str] = {
         "<code>/resolve {order} charged</code> or <code>/resolve {order} refunded</code>."
     ),
     "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
+    "dead_answer": "A message ({kind}) could not be delivered: {reason}",
     "code_elsewhere": "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here.",
     "second_bot": ("Another bot runs with my token. New orders are stopped. Stop the other one, then send /resume."),
     "token": "SMSCode rejects the token. Put the right one into the configuration and restart me.",
@@ -372,10 +387,13 @@ def alert(facts: Facts) -> str:
     template = _ALERTS.get(str(facts.get("what")), "{what}")
     money = {"before", "balance"}
     shown = {
-        name: format_amount(value) if name in money and isinstance(value, int) else escape(value)
+        name: format_amount(value)
+        if name in money and isinstance(value, int)
+        else escape("unknown" if value is None else value)
         for name, value in facts.items()
     }
-    return "⚠️ " + template.format_map(shown)
+    sign = "🙋" if facts.get("what") == "access" else "⚠️"
+    return f"{sign} {template.format_map(shown)}"
 
 
 # What went wrong
@@ -392,6 +410,13 @@ def storage_trouble() -> str:
     return (
         "I cannot write to my database, so I do not order anything now. Nothing was charged by this. "
         "An admin should look at the disk."
+    )
+
+
+def database_unwritable() -> str:
+    return (
+        "⚠️ I cannot write to my database: the disk may be full or read-only. I order nothing until I can; commands "
+        "wait at Telegram and codes wait at SMSCode. I go on by myself once there is room."
     )
 
 
@@ -527,10 +552,38 @@ def _not_sent(error: errors.NotSent, _: ZoneInfo) -> str:
 
 @failure.register
 def _unclear_answer(_: errors.Unclear, __: ZoneInfo) -> str:
-    return "SMSCode gave no clear answer. Nothing was ordered by this. Try again in a moment."
+    return "SMSCode gave no clear answer. Nothing was done and nothing was charged. Try again in a moment."
+
+
+@failure.register
+def _not_canceled(error: errors.NotCanceled, zone: ZoneInfo) -> str:
+    if isinstance(error.reason, errors.Unclear):
+        return (
+            f"SMSCode gave no clear answer, so #{error.order_id} may or may not be canceled. "
+            "I keep watching it, and you hear how it ends."
+        )
+    return f"#{error.order_id} is not canceled; I keep watching it. {failure(error.reason, zone)}"
 
 
 # Pieces
+
+
+def _as_many_as_fit(pieces: Sequence[str], total: int, separator: str) -> str:
+    """The first pieces of a list that one message can hold, and how many of `total` are left out."""
+    kept: list[str] = []
+    room = _LONGEST_LIST
+    for piece in pieces:
+        room -= _shown_length(piece + separator)
+        if room < 0:
+            break
+        kept.append(piece)
+    more = [f"… and {total - len(kept)} more"] if len(kept) < total else []
+    return separator.join([*kept, *more])
+
+
+def _shown_length(markup: str) -> int:
+    """How long Telegram counts a text: in UTF-16 units, without the tags."""
+    return len(plain(markup).encode("utf-16-le")) // 2
 
 
 def _a(role: Role) -> str:
@@ -589,9 +642,10 @@ def _note(order: Order) -> str:
 def _why_this_one(order: Order, facts: Facts) -> str:
     """Which offer it became, if it is not simply the first one."""
     sold_out = int(facts.get("sold_out") or 0)
-    first = str(facts.get("first_country") or order.country)
+    first = order.countries.split(",")[0]
     if order.country != first:
-        return f"{escape(first)} had nothing left at that price, so this is {escape(order.country)}."
+        priced = "" if order.max_price is None else " at that price"
+        return f"{escape(first)} had nothing left{priced}, so this is {escape(order.country)}."
     if sold_out:
         cheaper = "a cheaper offer was" if sold_out == 1 else f"{sold_out} cheaper offers were"
         return f"{cheaper[:1].upper()}{cheaper[1:]} sold out in the meantime, so this is the next one."
@@ -603,7 +657,7 @@ def _card_state(order: Order, zone: ZoneInfo) -> str:
         if order.expires_at is None:
             return "Request the SMS now. The code comes here by itself."
         left = countdown(from_milliseconds(order.expires_at), zone)
-        return f"Request the SMS now: the number is yours until {left}. The code comes here by itself."
+        return f"Request the SMS now: the number expires {left}. The code comes here by itself."
     if order.state is OrderState.RECEIVED:
         return "✅ The code is here. Another SMS to this number would come as well."
     came_back = f" {format_amount(order.refunded)} came back." if order.refunded else ""
@@ -616,7 +670,7 @@ def _listed(order: Order, names: Mapping[int, str], me: int, zone: ZoneInfo) -> 
         lines.append(_number_line(order))
     state = STATE_WORDS[order.state]
     if order.expires_at is not None and order.state is OrderState.WAITING:
-        state += f", until {countdown(from_milliseconds(order.expires_at), zone)}"
+        state += f", expires {countdown(from_milliseconds(order.expires_at), zone)}"
     whose = "" if order.member_id == me else f" · {escape(names.get(order.member_id, order.member_id))}"
     lines.append(f"{state}{whose}{_note(order)}")
     return "\n".join(lines)

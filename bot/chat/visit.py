@@ -67,7 +67,11 @@ class Visit:
             f"answer:{self.key}:{self.desk.now}",
             thread_id=self.thread_id,
             urgency=Urgency.TALK,
-            facts={"html": html},
+            facts={
+                "html": html,
+                "reply_to": reply_to,
+                "keyboard": keyboard.to_json() if keyboard else None,
+            },
         )
         await self.desk.transact(lambda connection: outbox.put(connection, notice, self.desk.now))
 

@@ -11,6 +11,7 @@
     │   ├── LimitReached        a spend limit would be exceeded
     │   ├── NoSuchOrder         no order by that name, or not this person's
     │   └── NotNow              the order is in a state that does not allow it
+    ├── NotCanceled             SMSCode did not confirm a cancel; the order lives on for all we know
     ├── ChatError               what Telegram said, or failed to say
     │   ├── SecondBot           another process polls with the same token
     │   ├── BotTokenRejected    the bot token is invalid
@@ -125,6 +126,15 @@ class NotNow(Refusal):
         super().__init__(f"order {order_id} is {state}")
         self.order_id = order_id
         self.state = state
+
+
+class NotCanceled(DeskError):
+    """A cancel that did not go through, or may not have; `reason` is what SMSCode said, or failed to say."""
+
+    def __init__(self, order_id: int, reason: "SmsError") -> None:
+        super().__init__(f"order {order_id} is not canceled: {reason}")
+        self.order_id = order_id
+        self.reason = reason
 
 
 class ChatError(DeskError):

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.sandbox.bot_page import LoopbackOnly, page_routes
 from bot.sandbox.bot_requests import read_params
@@ -256,14 +256,19 @@ _AFTER: dict[FaultKind, Callable[[Request, Response], Awaitable[Response]]] = {
 }
 
 
-def bot_app(world: TelegramWorld, *, webhook_retry_seconds: float = 0.5) -> Starlette:
-    """The Bot API of a world under `/bot{token}/{method}`, its files, and the chat page under `/`."""
+def bot_app(world: TelegramWorld, *, webhook_retry_seconds: float = 0.5, outside: ASGIApp | None = None) -> Starlette:
+    """The Bot API of a world under `/bot{token}/{method}`, its files, and the chat page under `/`.
+
+    `outside` is the control plane of the SMSCode beside it, if there is one: it is served under `/world`, where the
+    page's panel looks.
+    """
     api = _BotApi(world, webhook_retry_seconds=webhook_retry_seconds)
     return Starlette(
         routes=[
             Route("/bot{token}/{method}", api.serve, methods=["GET", "POST"]),
             Route("/file/bot{token}/documents/{file_id}/{name}", api.file),
-            *page_routes(world),
+            *page_routes(world, has_outside=outside is not None),
+            *([Mount("/world", outside)] if outside is not None else []),
         ],
         middleware=[Middleware(LoopbackOnly)],
     )

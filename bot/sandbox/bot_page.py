@@ -87,8 +87,9 @@ def _stranger(headers: Headers) -> str | None:
 class _Page:
     """What the browser asks for."""
 
-    def __init__(self, world: TelegramWorld) -> None:
+    def __init__(self, world: TelegramWorld, *, has_outside: bool) -> None:
         self._world = world
+        self._has_outside = has_outside
         # Event numbers start again with every world, so a page left open has to notice that it meets a new one.
         self._world_id = uuid.uuid4().hex[:8]
 
@@ -104,6 +105,7 @@ class _Page:
                 "users": [asdict(user) for user in world.users.values() if not user.is_bot],
                 "chats": [self._chat(chat) for chat in world.chats.values()],
                 "menus": self._menus(),
+                "outside": self._has_outside,
             }
         )
 
@@ -253,9 +255,12 @@ def _static(name: str) -> Callable[[Request], Any]:
     return endpoint
 
 
-def page_routes(world: TelegramWorld) -> list[Route]:
-    """The page under `/`, and what it and other programs read and do under `/chat/`."""
-    page = _Page(world)
+def page_routes(world: TelegramWorld, *, has_outside: bool = False) -> list[Route]:
+    """The page under `/`, and what it and other programs read and do under `/chat/`.
+
+    `has_outside` tells the page that `/world` controls an SMSCode, for its panel to show.
+    """
+    page = _Page(world, has_outside=has_outside)
     return [
         Route("/", _static("chat.html")),
         Route("/chat.css", _static("chat.css")),

@@ -784,6 +784,92 @@ $("log").addEventListener("scroll", () => ($("to-end").hidden = atEnd()));
 $("to-end").addEventListener("click", toEnd);
 new ResizeObserver(() => atEnd() && toEnd()).observe($("log"));
 
+// ---------------------------------------------------------------- the SMSCode account beside the chat
+
+const OUTSIDE_MS = 1000;
+const FIRST_ORDER = "/order whatsapp indonesia";
+const rented = new Map(); // order id → its card, kept so that a button keeps its focus while figures change
+
+const rupiah = (amount) => `Rp ${amount.toLocaleString("de-DE")}`;
+const orderer = () => state.users.find((user) => user.role === "operator") ?? state.users[0];
+
+async function lookOutside() {
+  $("side").hidden = !state?.outside;
+  if (!state?.outside || document.hidden || !$("banner").hidden) return;
+  try {
+    const answer = await fetch("/world/world");
+    if (answer.ok) drawOutside(await answer.json());
+  } catch {
+    // The banner says that the sandbox does not answer.
+  }
+}
+
+function drawOutside(outside) {
+  $("balance").textContent = rupiah(outside.balance);
+  $("spent").textContent = rupiah(outside.books.spent);
+  const most = outside.requests_per_minute;
+  $("requests").textContent = most === null ? String(outside.requests_last_minute) : `${outside.requests_last_minute} of ${most}`;
+  const live = new Map(outside.live_orders.map((order) => [order.order_id, order]));
+  for (const [id, card] of rented) {
+    if (live.has(id)) continue;
+    card.remove();
+    rented.delete(id);
+  }
+  for (const [id, order] of live) {
+    if (!rented.has(id)) {
+      rented.set(id, numberCard(order));
+      $("numbers").prepend(rented.get(id));
+    }
+    fillNumber(rented.get(id), order);
+  }
+  $("no-numbers").hidden = live.size > 0;
+  $("try-it").textContent = `Order one as ${orderer().first_name}`;
+}
+
+function numberCard(order) {
+  const button = make("button", { type: "button", class: "soft-button" }, "SMS arrives now");
+  button.addEventListener("click", () => sendSms(button, order.order_id));
+  return make(
+    "li",
+    { class: "number", "data-order": order.order_id },
+    make("div", { class: "number-head" }, make("strong", {}, order.phone_number), make("span", { class: "number-state" })),
+    make("p", {}, `${order.platform} · ${order.country} · ${rupiah(order.price)}`),
+    make("p", { class: "number-time" }),
+    button,
+  );
+}
+
+function fillNumber(card, order) {
+  const minutes = Math.ceil(order.seconds_left / 60);
+  card.toggleAttribute("data-coded", order.messages > 0);
+  card.querySelector(".number-state").textContent = order.messages ? `${order.messages} SMS` : "waiting";
+  card.querySelector(".number-time").textContent = order.otp_code
+    ? `latest code ${order.otp_code}`
+    : `window closes in ${minutes} min`;
+  card.querySelector("button").textContent = order.messages ? "Another SMS arrives" : "SMS arrives now";
+}
+
+async function sendSms(button, orderId) {
+  button.disabled = true;
+  try {
+    const answer = await fetch(`/world/orders/${encodeURIComponent(orderId)}/sms`, { method: "POST" });
+    if (!answer.ok) toast((await answer.json()).error.message);
+  } catch {
+    toast("Not sent: the sandbox does not answer.");
+  }
+  button.disabled = false;
+  button.focus();
+  lookOutside();
+}
+
+$("try-it").addEventListener("click", () => {
+  const id = orderer().id;
+  open({ user: id, chat: id });
+  if (!$("write").hidden) $("text").value = FIRST_ORDER;
+  $("text").focus();
+});
+setInterval(lookOutside, OUTSIDE_MS);
+
 // ---------------------------------------------------------------- what the server tells
 
 async function fetchState() {
@@ -805,6 +891,7 @@ async function refresh() {
 async function load() {
   await fetchState();
   show();
+  lookOutside();
 }
 
 function show() {

@@ -236,7 +236,7 @@ def detect(text: str, known: list[Entity]) -> list[Entity]:
                 continue
             taken.append((start, end))
             found.append({"type": kind, "offset": start, "length": end - start})
-    return found
+    return sorted(found, key=lambda entity: entity["offset"])
 
 
 def trim(text: str, entities: list[Entity]) -> tuple[str, list[Entity]]:

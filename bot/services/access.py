@@ -187,6 +187,17 @@ async def forget_chat(desk: Desk, actor_id: int, chat_id: int) -> bool:
     return await desk.transact(body)
 
 
+async def move_chat(desk: Desk, old: int, new: int) -> None:
+    """Follow a group that has become a supergroup under another id."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if members.chat(connection, old) is not None:
+            members.move_chat(connection, old, new)
+            audit.write(connection, desk.now, audit.DESK, "chat.move", subject=new, old=old)
+
+    await desk.transact(body)
+
+
 def _must(connection: sqlite3.Connection, user_id: int) -> Member:
     found = members.get(connection, user_id)
     if found is None:

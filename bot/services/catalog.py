@@ -33,7 +33,7 @@ class Catalog:
         self._sms = sms
         self._cache: TTLCache[_Key, list[Offer]] = TTLCache(_MOST_PAIRS, KEEP_SECONDS, timer=clock.monotonic)
         self._in_flight: dict[_Key, asyncio.Task[list[Offer]]] = {}
-        self._aliases = {fold(name): target for name, target in aliases.items()}
+        self._aliases = {folded: target for name, target in aliases.items() if (folded := fold(name))}
 
     async def offers(self, country: str | None = None, platform: str | None = None) -> list[Offer]:
         """Every offer that fits, cheapest first and, at one price, the fullest stock first.
@@ -81,12 +81,14 @@ class Catalog:
         return offers
 
     def _resolve(self, kind: str, typed: str, names: Iterable[str]) -> str:
-        by_fold = {fold(name): name for name in names if name}
-        wanted = fold(self._aliases.get(fold(typed), typed))
+        by_fold = {folded: name for name in names if (folded := fold(name))}
+        meant = self._aliases.get(fold(typed), typed)
+        wanted = fold(meant)
         if wanted in by_fold:
             return by_fold[wanted]
-        if not by_fold and _SLUG.fullmatch(wanted):
-            return wanted  # a catalog without names can only be asked with what was typed
+        slug = meant.strip().casefold()
+        if not by_fold and _SLUG.fullmatch(slug):
+            return slug  # a catalog without names can only be asked with what was typed
         starting = [name for folded, name in by_fold.items() if folded.startswith(wanted)]
         if len(starting) == 1 and len(wanted) >= _SHORTEST_PREFIX:
             return starting[0]

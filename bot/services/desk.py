@@ -40,7 +40,8 @@ class Desk:
     """The desk's parts.
 
     `creating` lets one create at a time through where a repeat could charge twice; `placing` holds the keys of
-    the commands that are placing an order right now, so that nobody takes theirs for left over.
+    the commands that are placing an order right now, so that nobody takes theirs for left over. `reconciled`
+    is set once every order that lived at the start has been looked at: no new one is placed before.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Desk:
     signals: Signals = field(default_factory=Signals)
     creating: asyncio.Lock = field(default_factory=asyncio.Lock)
     placing: set[str] = field(default_factory=set)
+    reconciled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def now(self) -> int:
@@ -90,6 +92,11 @@ class Desk:
                 NoticeKind.ALERT, chat_id, f"alert:{key}:{chat_id}", urgency=Urgency.CARD, facts=dict(facts)
             )
             outbox.put(connection, notice, self.now)
+
+    async def alert_token(self) -> None:
+        """Tell the admins, once a day, that SMSCode rejects the token: only they can put it right."""
+        day = self.calendar.window.day
+        await self.transact(lambda connection: self.alert(connection, f"token:{day}", what="token"))
 
     def admin_chats(self, connection: sqlite3.Connection) -> list[int]:
         """Where admins read: the chat that the configuration names, or each admin's own."""

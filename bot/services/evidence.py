@@ -129,6 +129,7 @@ async def miss(desk: Desk, order: Order) -> None:
 
     def body(connection: sqlite3.Connection) -> None:
         if orders.mark_needs_admin(connection, order.id):
+            outbox.put(connection, tracking.notice(order, NoticeKind.MISSING, "missing"), desk.now)
             desk.alert(connection, f"{order.id}:missing", what="missing", order=order.id)
             audit.write(connection, desk.now, audit.DESK, "order.missing", order_id=order.id)
 
@@ -213,7 +214,7 @@ async def _end_missing(desk: Desk, order: Order, *, refund: bool) -> None:
         state = OrderState.CANCELED if refund else OrderState.COMPLETED
         back = ledger.refund(connection, order.id, "resolved by an admin", now) if refund else 0
         orders.mark_ended(connection, order.id, state, now)
-        facts = {"refunded": back, "assumed": 0}
+        facts = {"refunded": back, "assumed": 0, "code": int(orders.latest_sms(connection, order.id) is not None)}
         outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "ended", facts), now)
 
     await desk.transact(body)

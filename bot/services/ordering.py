@@ -5,6 +5,7 @@ request leaves, then one transaction settles it and puts the number into the out
 a state that says what can have happened.
 """
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from bot.domain.errors import (
     ProductGone,
     SmsError,
     Unclear,
+    UnknownName,
     WrongUsage,
 )
 from bot.domain.notices import NoticeKind
@@ -38,6 +40,10 @@ log = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS: Final = 8
 """Offers tried for one command; past that the catalog is too stale to go on guessing."""
+
+
+_START_PATIENCE: Final = 20.0
+"""Seconds a command waits for the look at the orders that lived when the desk started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,21 @@ async def _place(desk: Desk, command: OrderCommand) -> Order:
     earlier = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
     if earlier is not None and (earlier.state is not OrderState.REFUSED or earlier.error == evidence.NOT_PLACED):
         return earlier
+    await _reconciled(desk)
     search = await _begin(desk, command)
     if earlier is not None:
         search.order_id, search.attempt = earlier.id, earlier.attempt
+    placed = await _try_offers(desk, search)
+    if placed is None and search.sold_out:
+        # All of a kept answer is gone: it may simply be old, and a fresh one may name other products.
+        placed = await _try_offers(desk, search)
+    if placed is not None:
+        return placed
+    raise NothingOnOffer(search.platform, search.countries, command.max_price, search.cheapest)
+
+
+async def _try_offers(desk: Desk, search: _Search) -> Order | None:
+    """Try what the catalog names, each product once in the whole search; None when all of it is sold out."""
     async for offer in _candidates(desk, search):
         order = await _reserve(desk, search, offer)
         try:
@@ -97,7 +115,18 @@ async def _place(desk: Desk, command: OrderCommand) -> Order:
         except ProductGone:
             search.sold_out += 1
             desk.catalog.forget(offer.country, search.platform)
-    raise NothingOnOffer(search.platform, search.countries, command.max_price, search.cheapest)
+    return None
+
+
+async def _reconciled(desk: Desk) -> None:
+    """Wait until the orders that lived at the start were looked at: what they brought may decide about new ones."""
+    waiting = asyncio.ensure_future(desk.reconciled.wait())
+    patience = asyncio.ensure_future(desk.clock.sleep(_START_PATIENCE))
+    await asyncio.wait((waiting, patience), return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, patience):
+        task.cancel()
+    if not desk.reconciled.is_set():
+        raise OrderingPaused("I have just started and am still looking at the orders that were live")
 
 
 async def _begin(desk: Desk, command: OrderCommand) -> _Search:
@@ -111,11 +140,21 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     platform = await desk.catalog.platform(command.platform)
     if rules.platforms_allowed and fold(platform) not in map(fold, rules.platforms_allowed):
         raise WrongUsage(f"{platform} is not on this team's list: {', '.join(rules.platforms_allowed)}")
-    typed = command.countries or rules.countries
-    if not typed:
+    countries = [await desk.catalog.country(name) for name in command.countries] + await _fallbacks(desk)
+    if not countries:
         raise WrongUsage("name a country, for example: /order whatsapp indonesia")
-    countries = [await desk.catalog.country(name) for name in typed]
     return _Search(command, platform, tuple(dict.fromkeys(countries)))
+
+
+async def _fallbacks(desk: Desk) -> list[str]:
+    """The countries that the configuration adds behind those asked for; one that is not on sale is passed over."""
+    found: list[str] = []
+    for name in desk.settings.ordering.countries:
+        try:
+            found.append(await desk.catalog.country(name))
+        except UnknownName:
+            log.warning("ordering.countries names %r, which SMSCode does not sell at the moment", name)
+    return found
 
 
 async def _candidates(desk: Desk, search: _Search) -> AsyncIterator[Offer]:
@@ -124,9 +163,10 @@ async def _candidates(desk: Desk, search: _Search) -> AsyncIterator[Offer]:
         for offer in await desk.catalog.offers(country, search.platform):
             if not offer.in_stock or offer.product_id in search.tried:
                 continue
-            search.cheapest = min(offer.price, search.cheapest if search.cheapest is not None else offer.price)
             too_dear = search.command.max_price is not None and offer.price > search.command.max_price
             if too_dear or len(search.tried) >= _MOST_ATTEMPTS:
+                # Whatever was cheaper has been tried and is gone, so this is the cheapest one left here.
+                search.cheapest = min(offer.price, search.cheapest if search.cheapest is not None else offer.price)
                 break
             search.tried.add(offer.product_id)
             yield replace(offer, country=offer.country or country)
@@ -257,7 +297,7 @@ async def _confirm(desk: Desk, search: _Search, order: Order, remote: RemoteOrde
         price = remote.amount if remote.amount is not None else order.price
         ledger.settle(connection, order.id, price, now)
         orders.mark_placed(connection, order.id, remote, now)
-        facts: dict[str, str | int | None] = {"sold_out": search.sold_out, "first_country": search.countries[0]}
+        facts: dict[str, str | int | None] = {"sold_out": search.sold_out}
         outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", facts), now)
         audit.write(
             connection, now, order.member_id, "order.place", order_id=order.id, remote_id=remote.remote_id, price=price
@@ -290,7 +330,7 @@ async def again(desk: Desk, order: Order, command: OrderCommand) -> Order:
     """End `order` if it lives, then place a fresh one like it under the key of `command`.
 
     Raises:
-        NotNow: it is being looked into. Refusal, SmsError: as `cancel` and `place` do; nothing new was placed.
+        NotCanceled: it could not be ended. Refusal, SmsError: as `cancel` and `place` do. Nothing new was placed.
     """
     placed = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
     if placed is None and not order.state.ended:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from bot.domain.access import Member, Role
-from bot.domain.errors import LimitReached, NoSuchOrder, NotNow, SmsError
+from bot.domain.errors import LimitReached, NoSuchOrder, NotCanceled, NotNow, SmsError
 from bot.domain.limits import LimitName
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.domain.orders import Observed, OrderState, RemoteOrder, observe
@@ -22,7 +22,7 @@ async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
         return order, observe(order.state, orders.latest_sms(connection, order_id), remote)
 
     order, observed = await desk.database.read(look)
-    if observed == Observed(order.state) and order.remote_status == remote.raw_status:
+    if observed == Observed(order.state) and order.remote_status == remote.raw_status and not order.needs_admin:
         return order  # the usual poll: nothing new, so nothing is written
 
     def body(connection: sqlite3.Connection) -> Order:
@@ -55,8 +55,10 @@ def _tell_change(connection: sqlite3.Connection, order: Order, observed: Observe
     outbox.put(connection, notice(order, NoticeKind.CARD, f"card:{observed.state}"), now)
     if observed.state.ended:
         audit.write(connection, now, audit.DESK, f"order.{observed.state}", order_id=order.id, refunded=back)
-    if observed.state in (OrderState.CANCELED, OrderState.EXPIRED):
-        facts: dict[str, str | int | None] = {"refunded": back, "assumed": int(observed.assumed)}
+    had_code = orders.latest_sms(connection, order.id) is not None
+    # An order that is completed after its code has nothing left to tell; any other end is about money.
+    if observed.state.ended and not (had_code and observed.state is OrderState.COMPLETED):
+        facts = {"refunded": back, "assumed": int(observed.assumed), "code": int(had_code)}
         outbox.put(connection, notice(order, NoticeKind.ENDED, "ended", facts), now)
 
 
@@ -66,8 +68,8 @@ async def cancel(desk: Desk, order: Order, actor_id: int) -> Order:
     The order returned may still live if SMSCode took the cancel but the look failed; the watcher then looks again.
 
     Raises:
-        NotNow: it has ended, or is not placed yet. LimitReached: too many cancels today. SmsError: the cancel did not
-            go through.
+        NotNow: it has ended, or is not placed yet. LimitReached: too many cancels today. NotCanceled: the cancel
+            did not go through.
     """
     if not order.state.watched or order.remote_id is None:
         raise NotNow(order.id, order.state)
@@ -82,7 +84,7 @@ async def cancel(desk: Desk, order: Order, actor_id: int) -> Order:
     except SmsError:
         desk.signals.watch.set()
     if failure is not None and not order.state.ended:
-        raise failure
+        raise NotCanceled(order.id, failure) from failure
     return order
 
 

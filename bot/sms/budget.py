@@ -32,7 +32,7 @@ class RequestBudget:
         self._sent: deque[float] = deque()
         self._paused_until = 0.0
         self._paced_until = 0.0
-        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._queue: list[tuple[int, int, float, asyncio.Future[None]]] = []
         self._count = 0
         self._pump: asyncio.Task[None] | None = None
 
@@ -53,10 +53,16 @@ class RequestBudget:
         return max(0.0, self._paused_until - self._clock.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Let nothing leave for that long; a longer pause already running stays."""
+        """Let nothing leave for that long; a longer pause already running stays.
+
+        Whoever waits already and has less patience than that is told at once, as `admit` would have.
+        """
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
         # After the pause the queue drains at the even pace for a minute: no storm.
         self._paced_until = self._paused_until + _WINDOW
+        for _, _, patience, place in self._queue:
+            if self.pause_left > patience and not place.done():
+                place.set_exception(self._refusal())
 
     async def admit(self, priority: Priority, patience: float) -> None:
         """Wait for a place in the budget.
@@ -65,13 +71,14 @@ class RequestBudget:
             NotSent: a pause is longer than `patience` seconds, so waiting would only keep a person in the dark.
         """
         if self.pause_left > patience:
-            raise NotSent("SMSCode has asked for a pause", retry_after=self.pause_left)
-        if not self._queue and self._delay(priority) <= 0:
+            raise self._refusal()
+        first = not self._queue or priority < self._queue[0][0]
+        if first and self._delay(priority) <= 0:
             self._note()
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._count += 1
-        heapq.heappush(self._queue, (priority, self._count, place))
+        heapq.heappush(self._queue, (priority, self._count, patience, place))
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._drain(), name="request-budget")
         await place
@@ -82,14 +89,14 @@ class RequestBudget:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
         while self._queue:
-            _, _, place = heapq.heappop(self._queue)
+            *_, place = heapq.heappop(self._queue)
             if not place.done():
                 place.set_exception(NotSent("the desk is stopping"))
 
     async def _drain(self) -> None:
         while self._queue:
-            priority, _, place = self._queue[0]
-            if place.done():  # its caller was cancelled
+            priority, _, _, place = self._queue[0]
+            if place.done():  # its caller was cancelled, or told of a pause
                 heapq.heappop(self._queue)
                 continue
             delay = self._delay(Priority(priority))
@@ -113,6 +120,9 @@ class RequestBudget:
         if now < self._paced_until and self._sent:
             return self._sent[-1] + _WINDOW / self.per_minute - now
         return 0.0
+
+    def _refusal(self) -> NotSent:
+        return NotSent("SMSCode has asked for a pause", retry_after=self.pause_left)
 
     @property
     def _watch_allowance(self) -> int:

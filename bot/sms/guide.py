@@ -15,7 +15,7 @@ from urllib.parse import quote
 from bot.domain.errors import Unclear
 from bot.domain.orders import Offer, RemoteOrder, RemoteStatus
 from bot.sms.port import CreateRequest, Priority
-from bot.sms.wire import Answer, Call, Wire
+from bot.sms.wire import Answer, Call, Wire, sound
 
 _LARGEST: Final = 2**53
 """Beyond this, JSON numbers are not whole on every machine; no price or balance gets near."""
@@ -30,6 +30,8 @@ _STATUSES: Final[Mapping[str, RemoteStatus]] = {
 _STOCK_FIELDS: Final = ("available", "stock", "stock_count")
 _ORDER_ID: Final = re.compile(r"[^\s/?#\x00-\x1f]{1,128}")
 _LONGEST_TEXT: Final = 1000
+_YEARS: Final = range(2000, 9999)
+"""What can be meant: before lie zero times, and at the end of the calendar a time zone leads out of it."""
 
 
 def decode_balance(answer: Answer) -> int:
@@ -51,8 +53,8 @@ def decode_offers(answer: Answer) -> list[Offer]:
 def decode_order(answer: Answer) -> RemoteOrder:
     """Steps 3 and 4: an order, new or read again."""
     data = _mapping(answer.data, answer)
-    remote_id = data.get("order_id")
-    if not isinstance(remote_id, str) or not _ORDER_ID.fullmatch(remote_id):
+    remote_id = _text(data.get("order_id"))
+    if remote_id is None or not _ORDER_ID.fullmatch(remote_id):
         raise Unclear("SMSCode sent an order without its id", request_id=answer.request_id)
     raw_status = _text(data.get("status")) or "?"
     return RemoteOrder(
@@ -136,15 +138,16 @@ def _whole(value: object) -> int | None:
 def _text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+    return sound(value[:_LONGEST_TEXT]) if isinstance(value, str) and value else None
 
 
 def _moment(value: object) -> datetime | None:
-    """An ISO 8601 time; one without a zone is UTC, one that is none is nothing."""
+    """An ISO 8601 time in UTC; one without a zone is UTC, one that is none is nothing."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment.year in _YEARS else None

@@ -4,18 +4,20 @@ The decoding half is plain functions without I/O. Both contracts share the envel
 `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message"}}`.
 """
 
+import asyncio
 import email.utils
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from http import HTTPStatus
 from typing import Any, Final
 
 import httpx
 
 from bot.clock import Clock
-from bot.domain.errors import API_ERRORS, ApiError, NotSent, SmsError, Unclear
+from bot.domain.errors import API_ERRORS, ApiError, NotSent, RateLimited, SmsError, Unclear
 from bot.sms.budget import RequestBudget
 from bot.sms.port import Priority
 
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT: Final = httpx.Timeout(connect=5.0, read=20.0, write=10.0, pool=5.0)
 """Seconds for each phase of a call: a hang becomes a defined outcome within half a minute."""
+
+_WHOLE_CALL: Final = 45.0
+"""Seconds for all phases together: a server that sends a byte now and then never breaks the timeout of a phase."""
 
 LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=20.0)
 
@@ -32,6 +37,9 @@ _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeou
 _DEFAULT_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 600.0
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
+_LONGEST_NUMBER: Final = 40
+"""Digits; Python refuses to read an integer of thousands of them, and with it the order in the same answer."""
+
 _PAUSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 COMMAND_PATIENCE: Final = 15.0
@@ -78,9 +86,9 @@ class Wire:
         await self._budget.admit(call.priority, patience)
         started = self._clock.monotonic()
         try:
-            response = await self._request(call)
+            response, content = await self._request(call)
             self._heed(response)
-            answer = decode(response.status_code, response.content, response.headers, self._clock.now())
+            answer = decode(response.status_code, content, response.headers, self._clock.now())
         except SmsError as error:
             log.warning("%s %s failed: %s", call.method, call.path, error)
             raise
@@ -88,23 +96,37 @@ class Wire:
         log.info("%s %s took %.3f s, request %s", call.method, call.path, elapsed, answer.request_id)
         return answer
 
-    async def _request(self, call: Call) -> httpx.Response:
+    async def _request(self, call: Call) -> tuple[httpx.Response, bytes]:
         headers = {"Accept": "application/json", **(call.headers or {})}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return await self._client.request(
-                call.method, call.path, params=call.params, content=call.body, headers=headers
-            )
+            async with (
+                asyncio.timeout(_WHOLE_CALL),
+                self._client.stream(
+                    call.method, call.path, params=call.params, content=call.body, headers=headers
+                ) as response,
+            ):
+                return response, await _read(response)
         except _NEVER_LEFT as error:
             raise NotSent(f"no connection to SMSCode ({type(error).__name__})") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise Unclear(f"no whole answer from SMSCode ({type(error).__name__})") from error
 
     def _heed(self, response: httpx.Response) -> None:
         if response.status_code in _PAUSING:
             asked = retry_after(response.headers.get("retry-after"), self._clock.now())
             self._budget.pause(asked if asked is not None else _DEFAULT_PAUSE)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The whole body, which is not taken in beyond any sensible size."""
+    content = bytearray()
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) > _LARGEST_ANSWER:
+            raise Unclear("SMSCode sent an endless answer", status=response.status_code)
+    return bytes(content)
 
 
 def decode(status: int, content: bytes, headers: Mapping[str, str], now: float) -> Answer:
@@ -117,15 +139,10 @@ def decode(status: int, content: bytes, headers: Mapping[str, str], now: float) 
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         raise Unclear(f"SMSCode answered {status}", status=status, request_id=request_id)
     envelope = _envelope(content)
-    if envelope is not None and envelope.get("success") is False:
+    success = envelope.get("success")
+    if success is False or (success is not True and status >= HTTPStatus.BAD_REQUEST):
         raise _refusal(status, envelope, request_id, retry_after(headers.get("retry-after"), now))
-    if status >= HTTPStatus.BAD_REQUEST:
-        raise ApiError(f"HTTP_{status}", status=status, request_id=request_id)
-    if (
-        envelope is None
-        or envelope.get("success") is not True
-        or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    ):
+    if success is not True or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise Unclear("SMSCode sent an answer that cannot be read", status=status, request_id=request_id)
     return Answer(envelope.get("data"), request_id)
 
@@ -143,32 +160,47 @@ def retry_after(value: str | None, now: float) -> float | None:
         seconds = float(text[:9])
     else:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
+            date = email.utils.parsedate_to_datetime(text)
+            # HTTP dates are always UTC; the oldest of their spellings names no zone.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, TypeError, OverflowError, IndexError):
             return None
     return min(max(seconds, 1.0), _LONGEST_PAUSE)
 
 
-def _envelope(content: bytes) -> dict[str, Any] | None:
-    """The answer's JSON object, or None if it is none."""
-    if len(content) > _LARGEST_ANSWER:
-        return None
+def _envelope(content: bytes) -> dict[str, Any]:
+    """The answer's JSON object, empty if it is none."""
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode("utf-8-sig", "replace"), parse_int=_number)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
+
+
+def sound(text: str) -> str:
+    """The text without halves of surrogate pairs: JSON can spell them, nothing can store or send them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _refusal(status: int, envelope: Mapping[str, Any], request_id: str | None, pause: float | None) -> ApiError:
     error = envelope.get("error")
     fields: Mapping[str, Any] = error if isinstance(error, dict) else {}
     code = fields.get("code")
-    code = code if isinstance(code, str) and code else f"HTTP_{status}"
+    if isinstance(code, str) and code:
+        kind = API_ERRORS.get(code, ApiError)
+    else:
+        # A proxy's answer has no code, but this status says enough by itself.
+        code = f"HTTP_{status}"
+        kind = RateLimited if status == HTTPStatus.TOO_MANY_REQUESTS else ApiError
+    message = fields.get("message")
     details = fields.get("details")
-    return API_ERRORS.get(code, ApiError)(
-        code[:64],
-        str(fields.get("message") or "")[:300],
+    return kind(
+        sound(code[:64]),
+        sound(message[:300]) if isinstance(message, str) else "",
         status=status,
         request_id=request_id,
         retry_after=pause,

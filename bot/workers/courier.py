@@ -30,6 +30,9 @@ _AT_ONCE: Final = 32
 _LONGEST_WAIT: Final = 30.0
 _LONGEST_PAUSE: Final = 60.0
 _MOST_REJECTIONS: Final = 3
+_ALERT_AGAIN: Final = 60.0
+_ALERT_KEPT: Final = 24 * 3600 * 1000
+"""Milliseconds for which an alert is tried that its admin cannot be given yet."""
 
 
 class Courier:
@@ -121,6 +124,11 @@ class Courier:
         if isinstance(outcome, Rejected) and letter.attempts + 1 < _MOST_REJECTIONS:
             await self._postpone(letter, TryLater(1.0, outcome.reason))
             return
+        is_young = self._desk.now - letter.created_at < _ALERT_KEPT
+        if isinstance(outcome, Unreachable) and notice.kind is NoticeKind.ALERT and is_young:
+            # An admin who has not opened a chat with the bot yet hears of it once they have.
+            await self._postpone(letter, TryLater(_ALERT_AGAIN, outcome.reason))
+            return
 
         def body(connection: sqlite3.Connection) -> None:
             outbox.bury(connection, letter.id, outcome.reason, self._desk.now)
@@ -132,7 +140,7 @@ class Courier:
                 self._desk.alert(
                     connection,
                     f"dead:{letter.id}",
-                    what="dead",
+                    what="dead" if notice.order_id else "dead_answer",
                     kind=notice.kind,
                     order=notice.order_id,
                     reason=outcome.reason,

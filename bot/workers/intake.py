@@ -126,7 +126,7 @@ def arrival_of(update: Raw) -> Arrival:
     callback_id = press.get("id")
     return Arrival(
         update_id=int(update["update_id"]),
-        body=json.dumps(update, ensure_ascii=False),
+        body=json.dumps(update),  # in ASCII: half of a surrogate pair is no text that SQLite would take
         user_id=_whole(sender.get("id")) or NOBODY,
         chat_id=_whole(_part(message, "chat").get("id")),
         message_id=_whole(message.get("message_id")),

@@ -1,7 +1,6 @@
 """Waiting: for a signal but never for too long, and for work under way when a worker is asked to stop."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 
 from bot.clock import Clock
@@ -16,8 +15,8 @@ async def wait_for(signal: asyncio.Event, clock: Clock, seconds: float) -> None:
     finally:
         for task in (waiter, timer):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(waiter, timer, return_exceptions=True)
+        # Not guarded against cancellation: a worker asked to stop right here must hear of it.
+        await asyncio.gather(waiter, timer, return_exceptions=True)
     signal.clear()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bot.domain.errors import ApiError, RemoteOrderMissing, SmsError, TokenRejected
+from bot.domain.errors import ApiError, NotCanceled, RemoteOrderMissing, SmsError, TokenRejected
 from bot.domain.orders import OrderState
 from bot.services import evidence, tracking
 from bot.services.desk import Desk
@@ -33,8 +33,28 @@ _MISSING: Final = 12.0
 """How many times slower it is watched while SMSCode does not know it."""
 
 _AT_ONCE: Final = 16
+_RECONCILE_PATIENCE: Final = 300.0
 _EVIDENCE_EVERY: Final = 10.0
 _REFRESH: Final = 30.0
+
+
+_FRESH: Final = 120.0
+"""Seconds for which an order is fresh: most codes come within two minutes."""
+
+_FRESH_SHARE: Final = 0.75
+"""The part of a short budget that fresh orders may use, so that the others are never starved."""
+
+
+def paces(fresh: int, others: int, interval: float, rate: float) -> tuple[float, float]:
+    """Seconds between two looks at a fresh order and at any other, if `rate` looks a second may be used.
+
+    Both are `interval` while that fits; else fresh orders keep as much of their pace as their share allows.
+    """
+    if (fresh + others) / interval <= rate:
+        return interval, interval
+    for_fresh = max(interval, fresh / (rate * _FRESH_SHARE))
+    for_others = max(interval, others / (rate - fresh / for_fresh))
+    return for_fresh, for_others
 
 
 @dataclass(slots=True)
@@ -52,6 +72,9 @@ class Watcher:
         self._desk = desk
         self._watches: dict[int, _Watch] = {}
         self._reading: dict[int, asyncio.Task[None]] = {}
+        self._unseen: set[int] | None = None
+        self._give_up_at = 0.0
+        self._paces = (desk.settings.polling.interval, desk.settings.polling.interval)
         self._evidence: set[asyncio.Task[None]] = set()
         self._evidence_due = 0.0
         self._refresh_due = 0.0
@@ -79,10 +102,26 @@ class Watcher:
         gone = self._watches.keys() - {order.id for order in live}
         for order_id in gone:
             del self._watches[order_id]
+        self._reconcile({order.id for order in live})
         fresh = [order for order in live if order.id not in self._watches]
         interval = self._desk.settings.polling.interval
         for place, order in enumerate(fresh):
             self._watches[order.id] = _Watch(order, now + interval * (place + 1) / len(fresh))
+
+    def _reconcile(self, live: set[int]) -> None:
+        """At the start, remember which orders are still to be seen; when all were, new ones may be placed."""
+        if self._desk.reconciled.is_set():
+            return
+        now = self._desk.clock.monotonic()
+        if self._unseen is None:
+            self._unseen, self._give_up_at = live, now + _RECONCILE_PATIENCE
+        self._unseen &= live
+        if self._unseen and now > self._give_up_at:
+            # One order that SMSCode can no longer show must not keep a whole team from working.
+            log.error("orders %s could not be seen since the start; new ones are placed all the same", self._unseen)
+            self._unseen = set()
+        if not self._unseen:
+            self._desk.reconciled.set()
 
     def _look_into_unclear(self) -> None:
         """Beside the watching, never before it: a slow answer here must not hold up a code."""
@@ -100,6 +139,9 @@ class Watcher:
             log.error("looking into unclear orders broke off", exc_info=task.exception())
 
     def _start_due(self) -> None:
+        fresh = sum(self._is_fresh(watch.order) for watch in self._watches.values())
+        base, rate = self._desk.settings.polling.interval, self._desk.requests.watch_rate
+        self._paces = paces(fresh, len(self._watches) - fresh, base, rate)
         now = self._desk.clock.monotonic()
         free = _AT_ONCE - len(self._reading)
         due = (watch for watch in self._watches.values() if watch.due <= now and watch.order.id not in self._reading)
@@ -122,18 +164,26 @@ class Watcher:
         try:
             watch.order = await self._read(watch.order)
         except RemoteOrderMissing:
+            self._seen(watch)
             await evidence.miss(self._desk, watch.order)
             watch.due = self._desk.clock.monotonic() + self._desk.settings.polling.interval * _MISSING
             return
         except TokenRejected:
-            await self._alert_token()
+            await self._desk.alert_token()
             return
         except SmsError as error:
+            if isinstance(error, ApiError):
+                self._seen(watch)
             log.warning("order %s: %s", watch.order.id, error)
             return
+        self._seen(watch)
         watch.due = max(watch.due, self._desk.clock.monotonic())
         if watch.order.state.ended:
             self._watches.pop(watch.order.id, None)
+
+    def _seen(self, watch: _Watch) -> None:
+        if self._unseen is not None:
+            self._reconcile(self._unseen - {watch.order.id})
 
     async def _read(self, order: Order) -> Order:
         order = await tracking.refresh(self._desk, order, Priority.WATCH)
@@ -153,15 +203,17 @@ class Watcher:
     async def _cancel(self, order: Order) -> Order:
         try:
             return await tracking.cancel(self._desk, order, audit.DESK)
-        except ApiError as error:
-            log.info("order %s could not be canceled before it expires: %s", order.id, error)
+        except NotCanceled as error:
+            log.info("before it expires: %s", error)
             return order
+
+    def _is_fresh(self, order: Order) -> bool:
+        age = (self._desk.now - (order.placed_at or 0)) / 1000
+        return order.state is OrderState.WAITING and age < _FRESH
 
     def _interval(self, order: Order) -> float:
         """Seconds between two looks at an order."""
-        interval = self._desk.settings.polling.interval
-        fair = len(self._watches) / self._desk.requests.watch_rate
-        interval = max(interval, fair)
+        interval = self._paces[0 if self._is_fresh(order) else 1]
         if order.needs_admin:
             return interval * _MISSING
         if order.expires_at is not None and order.expires_at < self._desk.now:
@@ -170,10 +222,9 @@ class Watcher:
 
     def _wait_seconds(self) -> float:
         now = self._desk.clock.monotonic()
-        idle = [watch.due for watch in self._watches.values() if watch.order.id not in self._reading]
-        soonest = min([self._evidence_due, self._refresh_due, *idle])
-        return max(soonest - now, 0.01)
-
-    async def _alert_token(self) -> None:
-        day = self._desk.calendar.window.day
-        await self._desk.transact(lambda connection: self._desk.alert(connection, f"token:{day}", what="token"))
+        moments = [self._refresh_due]
+        if not self._evidence:
+            moments.append(self._evidence_due)
+        if len(self._reading) < _AT_ONCE:
+            moments.extend(watch.due for watch in self._watches.values() if watch.order.id not in self._reading)
+        return max(min(moments) - now, 0.01)

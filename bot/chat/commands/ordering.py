@@ -49,8 +49,15 @@ async def repeat(visit: Visit, meant: Order) -> None:
     await visit.typing()
     if meant.state in (OrderState.RESERVED, OrderState.SENT, OrderState.UNKNOWN):
         raise NotNow(meant.id, meant.state)
-    command = ordering.like(meant, visit.key, visit.member.user_id, visit.chat_id, visit.thread_id)
-    await _tell_if_over(visit, await ordering.again(visit.desk, meant, command))
+    current = meant
+    if meant.state is OrderState.WAITING:
+        # Ending it would waste a code that has come since the last poll, and pay for another one.
+        current = await tracking.refresh(visit.desk, meant, Priority.COMMAND)
+        if current.state is OrderState.RECEIVED:
+            await visit.answer(texts.code_just_came(current))
+            return
+    command = ordering.like(current, visit.key, visit.member.user_id, visit.chat_id, visit.thread_id)
+    await _tell_if_over(visit, await ordering.again(visit.desk, current, command))
 
 
 async def end(visit: Visit, meant: Order, *, confirmed: bool) -> None:
@@ -70,9 +77,10 @@ async def end(visit: Visit, meant: Order, *, confirmed: bool) -> None:
         return
     ended = await tracking.cancel(visit.desk, current, visit.member.user_id)
     if not ended.state.ended:
-        await visit.answer(texts.still_alive(ended))
+        await visit.answer(texts.cancel_taken(ended))
     elif visit.chat_id != ended.chat_id:
-        await visit.answer(texts.ended(ended, {"refunded": ended.refunded, "assumed": int(ended.refund_assumed)}))
+        facts = {"refunded": ended.refunded, "assumed": int(ended.refund_assumed), "code": int(not ended.refunded)}
+        await visit.answer(texts.ended(ended, facts))
 
 
 async def _tell_if_over(visit: Visit, placed: Order) -> None:

@@ -40,8 +40,9 @@ async def catalog(visit: Visit) -> None:
         rows = await visit.desk.catalog.offers()
         await visit.answer(texts.overview("Platforms", _grouped(rows, "platform")) + texts.catalog_hint())
     elif platform is None:
-        rows = await visit.desk.catalog.offers(countries[0], None)
-        await visit.answer(texts.overview(countries[0], _grouped(rows, "platform")))
+        for country in countries:
+            rows = await visit.desk.catalog.offers(country, None)
+            await visit.answer(texts.overview(country, _grouped(rows, "platform")))
     elif not countries:
         rows = await visit.desk.catalog.offers(None, platform)
         await visit.answer(texts.overview(platform, _grouped(rows, "country")))
@@ -68,34 +69,25 @@ async def list_orders(visit: Visit) -> None:
 
 
 async def _asked_for(visit: Visit) -> tuple[str | None, tuple[str, ...]]:
-    """The platform and the countries that were typed; a lone name may be either."""
+    """The platform and the countries that were typed; countries may stand alone."""
     typed, countries = parsing.parse_catalog(visit.text)
     shelf = visit.desk.catalog
     if typed is None:
         return None, ()
     try:
         platform = await shelf.platform(typed)
-    except UnknownName:
-        if countries:
-            raise
-        return await _as_country(visit, typed)
+    except UnknownName as no_platform:
+        return None, await _as_countries(visit, no_platform)
     return platform, tuple([await shelf.country(name) for name in countries])
 
 
-async def _as_country(visit: Visit, typed: str) -> tuple[None, tuple[str, ...]]:
+async def _as_countries(visit: Visit, no_platform: UnknownName) -> tuple[str, ...]:
+    """What was typed, read as countries alone; raises whichever error has something to suggest."""
+    names = [name.strip() for name in parsing.clean(visit.text).split(",") if name.strip()]
     try:
-        return None, (await visit.desk.catalog.country(typed),)
-    except UnknownName as error:
-        platform_error = await _platform_error(visit, typed)
-        raise (error if error.suggestions and not platform_error.suggestions else platform_error) from None
-
-
-async def _platform_error(visit: Visit, typed: str) -> UnknownName:
-    try:
-        await visit.desk.catalog.platform(typed)
-    except UnknownName as error:
-        return error
-    return UnknownName("platform", typed, ())
+        return tuple([await visit.desk.catalog.country(name) for name in names])
+    except UnknownName as no_country:
+        raise (no_country if no_country.suggestions and not no_platform.suggestions else no_platform) from None
 
 
 def _grouped(offers: list[Offer], field: str) -> list[tuple[str, int, int]]:

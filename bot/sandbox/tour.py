@@ -1,0 +1,72 @@
+"""`otpdesk demo --tour`: the story, played on the real desk and printed as it goes."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+
+from bot.sandbox.child import BotCommand, BotGaveUp
+from bot.sandbox.run import FAILED, until_stopped
+from bot.sandbox.sms_api import SmsWorld
+from bot.sandbox.stage import Stage, open_stage
+from bot.sandbox.story import STORY, NotSeen, Play, Step, rupiah
+from bot.sandbox.transcript import Transcript
+
+_INTERRUPTED: Final = 130
+"""What shells expect of a program that Ctrl-C has ended before its work was done."""
+
+
+async def tour(command: BotCommand, console: Console, *, seed: int, story: Sequence[Step] = STORY) -> int:
+    """Play `story` and print it; returns the exit status, 0 only if every step was seen."""
+    return await until_stopped(_tour(command, console, seed, story), stopped=_INTERRUPTED)
+
+
+async def _tour(command: BotCommand, console: Console, seed: int, story: Sequence[Step]) -> int:
+    def tell(sentence: str) -> None:
+        console.print(sentence, style="yellow", markup=False)
+
+    async with open_stage(command, tell, seed=seed) as stage:
+        try:
+            return await stage.bot.alongside(_play(stage, console, story))
+        except BotGaveUp as error:
+            console.print(str(error), style="red", markup=False)
+            return FAILED
+
+
+async def _play(stage: Stage, console: Console, story: Sequence[Step]) -> int:
+    transcript = Transcript(console, stage.telegram)
+    following = asyncio.create_task(transcript.follow(), name="transcript")
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    play = Play(stage.telegram, stage.sms)
+    try:
+        for number, step in enumerate(story, 1):
+            if not await _is_seen(play, transcript, number, step):
+                transcript.line(stage.bot.log_tail())
+                return FAILED
+    finally:
+        following.cancel()
+    transcript.line(f"\nAll {len(story)} steps were seen, in {clock() - started:.0f} s: {_summary(stage.sms)}.", "bold")
+    return 0
+
+
+async def _is_seen(play: Play, transcript: Transcript, number: int, step: Step) -> bool:
+    """Play one step and print what became of it."""
+    transcript.line(f"\n{number}. {step.title}", "bold")
+    try:
+        proof = await step.play(play)
+    except NotSeen as error:
+        transcript.line(f"\n✗ Step {number} was not seen: {step.title}", "bold red")
+        transcript.line(f"{error}\n")
+        return False
+    transcript.line(f"{'✓':>15}  {proof}", "green")
+    return True
+
+
+def _summary(sms: SmsWorld) -> str:
+    books = sms.books
+    return (
+        f"{len(books.orders)} numbers rented, {len(books.refunds)} paid back, {len(books.messages)} codes delivered, "
+        f"{rupiah(books.spent)} spent"
+    )

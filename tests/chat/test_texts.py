@@ -1,0 +1,317 @@
+"""Every sentence survives what the outside puts into it: Telegram can read it, and it fits one message."""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Formatter
+from zoneinfo import ZoneInfo
+
+import pytest
+
+import bot
+from bot.chat import texts
+from bot.chat.commands.table import COMMANDS
+from bot.domain import errors
+from bot.domain.access import Member, Role
+from bot.domain.errors import DeskError
+from bot.domain.limits import LimitName, Usage
+from bot.domain.money import MOST
+from bot.domain.orders import Offer, OrderState, Sms
+from bot.sandbox.telegram_markup import parse_html, utf16_length
+from bot.services.access import NotAMember, Protected
+from bot.services.spending import Budget, Statement
+from storage.orders import Order
+
+ZONE = ZoneInfo("Asia/Jakarta")
+MOMENT = datetime(2026, 3, 14, 5, 0, tzinfo=UTC)
+LONGEST_MESSAGE, LONGEST_POPUP = 4096, 200
+BIGGEST_ID = 2**52
+
+NASTY = {
+    "html": '<b>&amp;<i>"</b></i><script>&#x26;<',
+    "long": "W" * 200,
+    "emoji": "🧑‍💻🇮🇩" * 33,
+    "backwards": "\u202eevil\u202c \u2067x\u200f",
+    "entities": "&lt;b&gt;&" * 20,
+    "templates": "{0}{order}{}%s%(x)s${y}",
+    "lines": "one\ntwo\r\n\tthree",
+    "empty": "",
+    "zalgo": "z\u0301\u0302\u0303\u0304" * 40,
+}
+
+Rendering = Callable[[str], object]
+
+HELP = [(command.usage, command.summary) for command in COMMANDS]
+"""Help speaks of the table of commands only, which is ours."""
+
+
+def an_order(nasty: str, state: OrderState = OrderState.WAITING, **changes: object) -> Order:
+    values: dict[str, object] = {
+        "id": 10**15 - 1,
+        "command_key": nasty,
+        "member_id": BIGGEST_ID,
+        "chat_id": -BIGGEST_ID,
+        "thread_id": None,
+        "platform": nasty,
+        "countries": f"{nasty.replace(',', '')},x",
+        "max_price": None,
+        "note": nasty[:200],
+        "state": state,
+        "day": "2026-03-14",
+        "month": "2026-03",
+        "attempt": 1,
+        "country": nasty,
+        "product": nasty,
+        "price": MOST,
+        "request_key": nasty,
+        "request_body": nasty,
+        "held": 0,
+        "charged": MOST,
+        "refunded": MOST,
+        "refund_assumed": False,
+        "balance_before": None,
+        "remote_id": nasty,
+        "phone_number": nasty,
+        "remote_status": nasty,
+        "expires_at": 1_773_464_400_000,
+        "card_message_id": None,
+        "error": nasty,
+        "needs_admin": False,
+        "created_at": 0,
+        "sent_at": None,
+        "placed_at": None,
+        "ended_at": None,
+        **changes,
+    }
+    return Order(**values)  # type: ignore[arg-type]
+
+
+def in_every_state(render: Callable[[Order], str]) -> Rendering:
+    def every(nasty: str) -> list[str]:
+        return [
+            render(an_order(nasty, state, **changes))
+            for state in OrderState
+            for changes in ({}, {"phone_number": None, "expires_at": None, "note": "", "refunded": 0, "max_price": 5})
+        ]
+
+    return every
+
+
+def a_member(nasty: str, role: Role = Role.OPERATOR) -> Member:
+    return Member(BIGGEST_ID, nasty, role, owner=True)
+
+
+def a_budget(name: LimitName) -> Budget:
+    return Budget(name, MOST, Usage(MOST, MOST), MOMENT)
+
+
+BUDGETS = tuple(
+    a_budget(name) for name in (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
+)
+
+RENDERINGS: Mapping[str, Rendering] = {
+    "mention": lambda nasty: texts.mention(BIGGEST_ID, nasty),
+    "escape": texts.escape,
+    "countdown": lambda _: texts.countdown(MOMENT, ZONE),
+    "welcome": lambda nasty: [texts.welcome(a_member(nasty, role)) for role in Role],
+    "stranger": lambda _: [texts.stranger(BIGGEST_ID, may_ask=may_ask) for may_ask in (True, False)],
+    "help_page": lambda _: [texts.help_page(HELP, role) for role in (*Role, None)],
+    "help_on": lambda nasty: texts.help_on(nasty, nasty, [nasty] * 5),
+    "statement": lambda nasty: texts.statement(a_member(nasty), Statement(MOST, 999, 999, BUDGETS), ZONE),
+    "members": lambda nasty: [texts.members([a_member(nasty)] * 200, paused) for paused in (nasty, None)],
+    "allowed": lambda nasty: [texts.allowed(a_member(nasty), greeted=greeted) for greeted in (True, False)],
+    "in_already": lambda nasty: texts.in_already(a_member(nasty)),
+    "greeting": lambda nasty: texts.greeting(a_member(nasty)),
+    "revoked": lambda nasty: texts.revoked(a_member(nasty)),
+    "limit_set": lambda nasty: [
+        texts.limit_set(member, name, amount)
+        for name in LimitName
+        for member in (a_member(nasty), None)
+        for amount in (0, MOST, None)
+    ],
+    "paused": texts.paused,
+    "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],
+    "chats_allowed": texts.chats_allowed,
+    "unknown_command": lambda nasty: [texts.unknown_command(nasty, known) for known in ([], ["order", "help"])],
+    "repeated": lambda nasty: texts.repeated(texts.escape(nasty)),
+    "balance": lambda _: texts.balance(-MOST, BUDGETS[0]),
+    "offers": lambda nasty: [
+        texts.offers(nasty, nasty, [Offer(1, MOST, nasty, nasty, nasty, stock)] * 200) for stock in (None, 0, 10**9)
+    ],
+    "overview": lambda nasty: [texts.overview(nasty, [(nasty, MOST, count)] * 200) for count in (1, 10**6)],
+    "card": in_every_state(lambda order: texts.card(order, order.platform, ZONE, {"sold_out": 3})),
+    "code": lambda nasty: [
+        texts.code(an_order(nasty), Sms(revision, code, text), nasty)
+        for revision in (1, 10**6)
+        for code in (nasty, None)
+        for text in (nasty * 50, None)
+    ],
+    "ended": in_every_state(
+        lambda order: "".join(
+            texts.ended(order, {"refunded": back, "assumed": 1, "code": code}) for back in (0, MOST) for code in (0, 1)
+        )
+    ),
+    "missing": in_every_state(texts.missing),
+    "strange": lambda nasty: texts.strange(an_order(nasty), {"status": nasty}),
+    "unclear": in_every_state(texts.unclear),
+    "cleared": in_every_state(texts.cleared),
+    "charged": in_every_state(texts.charged),
+    "orders_list": lambda nasty: [
+        texts.orders_list([an_order(nasty, state)] * 60, names, 1, ZONE)
+        for state in OrderState
+        for names in ({BIGGEST_ID: nasty}, {})
+    ],
+    "confirm_late_cancel": in_every_state(texts.confirm_late_cancel),
+    "cancel_taken": in_every_state(texts.cancel_taken),
+    "code_just_came": in_every_state(texts.code_just_came),
+    "not_placed": in_every_state(texts.not_placed),
+    "resolved": in_every_state(texts.resolved),
+    "alert": lambda nasty: [
+        texts.alert(dict.fromkeys(("what", *_fields(template)), value) | {"what": what})
+        for what, template in texts._ALERTS.items()
+        for value in (nasty, MOST, None)
+    ],
+    "failure": lambda nasty: [texts.failure(error, ZONE) for error in every_error(nasty)],
+}
+"""Each text that takes something from outside, in every form it has."""
+
+POPUPS = ("asked", "asked_already", "stale_button", "foreign_button", "used_button", "group_not_allowed")
+
+
+def every_error(nasty: str) -> Iterator[DeskError]:
+    """One error of every class, and of every form that has a sentence of its own."""
+    yield from (errors.DeskError(nasty), errors.Refusal(nasty), errors.WrongUsage(nasty), errors.NotPermitted(nasty))
+    yield from (errors.OrderingPaused(nasty), errors.AccountBusy(10**15, 120), Protected(nasty), NotAMember(BIGGEST_ID))
+    yield from (errors.UnknownName("country", nasty, suggested) for suggested in ((), (nasty, nasty, nasty)))
+    for most, cheapest in ((None, None), (MOST, MOST), (0, MOST)):
+        yield errors.NothingOnOffer(nasty, (nasty,) * 5, most, cheapest)
+    yield from (errors.LimitReached(name, MOST, 0, MOST, at) for name in LimitName for at in (MOMENT, None))
+    yield from (errors.NoSuchOrder(typed, live) for typed in (nasty, "") for live in ((), tuple(range(50))))
+    yield from (errors.NotNow(1, state) for state in OrderState)
+    yield from (
+        errors.ChatError(nasty),
+        errors.SecondBot(nasty),
+        errors.BotTokenRejected(nasty),
+        errors.SmsError(nasty),
+    )
+    yield from (errors.ChatUnreachable(nasty, 5), errors.Unclear(nasty, 500, nasty))
+    said_no: tuple[type[errors.ApiError], ...] = (errors.ApiError, *errors.API_ERRORS.values())
+    for wait in (None, 5.5):
+        yield errors.NotSent(nasty, wait)
+        yield from (kind(nasty, nasty, retry_after=wait) for kind in said_no)
+    yield errors.ApiError(nasty)
+    broke = errors.BalanceTooLow(nasty, nasty)
+    broke.balance, broke.price = 0, MOST
+    yield broke
+    yield from (errors.NotCanceled(1, reason) for reason in (errors.Unclear(nasty), errors.ApiError(nasty, nasty)))
+
+
+def _flat(rendered: object) -> list[str]:
+    return [str(piece) for piece in rendered] if isinstance(rendered, list) else [str(rendered)]
+
+
+def _fields(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name]
+
+
+def _written() -> dict[str, Callable[..., object]]:
+    return {
+        name: function
+        for name, function in vars(texts).items()
+        if callable(function)
+        and not name.startswith("_")
+        and not isinstance(function, type)
+        and inspect.unwrap(function).__module__ == texts.__name__
+    }
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_telegram_can_read_it_and_it_fits(name: str, nasty: str) -> None:
+    for markup in _flat(RENDERINGS[name](nasty)):
+        shown, _ = parse_html(markup)
+        assert utf16_length(shown.strip()) <= LONGEST_MESSAGE
+        assert utf16_length(parse_html(texts.repeated(markup))[0]) <= LONGEST_MESSAGE
+        assert "None" not in shown
+        assert texts.plain(markup) == shown
+
+
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_what_comes_from_outside_formats_nothing(name: str) -> None:
+    """The same text has the same formatting, whether a name is a plain word or full of tags."""
+    tags = "<b>x</b><a href='https://x.example'>y</a>"
+    tame = [_kinds(markup) for markup in _flat(RENDERINGS[name]("w" * len(tags)))]
+    wild = [_kinds(markup) for markup in _flat(RENDERINGS[name](tags))]
+    assert tame == wild
+
+
+def _kinds(markup: str) -> list[str]:
+    return [entity["type"] for entity in parse_html(markup)[1]]
+
+
+def test_every_text_is_rendered_here() -> None:
+    needing = {name for name, function in _written().items() if inspect.signature(function).parameters}
+    assert needing - {"plain"} == set(RENDERINGS)
+
+
+@pytest.mark.parametrize("name", sorted(set(_written()) - set(RENDERINGS) - {"plain"}))
+def test_fixed_sentences_are_whole(name: str) -> None:
+    markup = str(_written()[name]())
+    shown, _ = parse_html(markup)
+    assert shown
+    assert "None" not in shown
+    if name in POPUPS:
+        assert "<" not in markup
+        assert utf16_length(shown) <= LONGEST_POPUP
+
+
+def test_popups_about_roles_fit() -> None:
+    for role in Role:
+        shown = texts.plain(texts.failure(errors.NotPermitted(role), ZONE))
+        assert utf16_length(shown) <= LONGEST_POPUP
+
+
+def test_every_kind_of_error_has_a_sentence_of_its_own() -> None:
+    """What Telegram says never becomes a reply; everything else that has no sentence would be a shrug."""
+    shrug = texts.failure.dispatch(DeskError)
+    roots = {errors.DeskError, errors.Refusal, errors.SmsError}
+    shrugged = {
+        kind
+        for kind in _below(DeskError)
+        if texts.failure.dispatch(kind) is shrug and not issubclass(kind, errors.ChatError) and kind not in roots
+    }
+    assert shrugged == set()
+    assert {type(error) for error in every_error("x")} == _below(DeskError)
+
+
+def _below(kind: type[DeskError]) -> set[type[DeskError]]:
+    return {kind}.union(*(_below(narrower) for narrower in kind.__subclasses__()))
+
+
+def test_every_alert_has_a_text_and_every_text_its_facts() -> None:
+    raised: dict[str, set[str]] = {}
+    for path in sorted(Path(str(bot.__file__)).parent.rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "alert":
+                given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+                for what in _constants(given["what"]) if "what" in given else ():
+                    raised[what] = set(given)
+    assert set(raised) == set(texts._ALERTS)
+    for what, facts in raised.items():
+        assert set(_fields(texts._ALERTS[what])) <= facts, what
+
+
+def _constants(node: ast.expr) -> list[str]:
+    return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def test_an_alert_without_a_text_shows_what_it_is_about() -> None:
+    assert texts.alert({"what": "<new>", "order": 4}) == "⚠️ &lt;new&gt;"
+
+
+def test_plain_text_of_broken_markup_is_still_readable() -> None:
+    assert texts.plain("<b>5 &lt; 7</b> & <i>so on") == "5 < 7 & so on"
+    assert not re.search(r"</?[a-z]", texts.plain(texts.card(an_order("x"), "Ada", ZONE, {})))

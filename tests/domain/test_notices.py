@@ -1,0 +1,14 @@
+"""What the desk has to tell people."""
+
+from bot.domain.notices import Notice, NoticeKind, Urgency
+
+
+def test_codes_go_before_cards_and_cards_before_talk() -> None:
+    assert sorted(Urgency) == [Urgency.CODE, Urgency.CARD, Urgency.TALK]
+
+
+def test_a_notice_is_as_urgent_as_a_card_unless_it_says_otherwise() -> None:
+    notice = Notice(NoticeKind.CARD, 1, "key")
+    assert notice.urgency is Urgency.CARD
+    assert dict(notice.facts) == {}
+    assert notice.facts is not Notice(NoticeKind.CARD, 1, "key").facts

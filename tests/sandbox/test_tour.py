@@ -1,0 +1,96 @@
+"""`otpdesk demo --tour`: the story is played on the real bot, and it fails where the bot or the books do."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bot import cli
+from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, demo_cast
+from bot.sandbox.sms_api import SmsWorld
+from bot.sandbox.story import STORY, NotSeen, Play, Step, expect
+from bot.sandbox.tour import tour
+from bot.sandbox.transcript import Transcript
+from tests.sandbox.commands import otpdesk
+
+WIDTH = 80
+
+
+async def test_every_step_is_seen(tmp_path: Path) -> None:
+    async with otpdesk(tmp_path, "demo", "--tour") as command:
+        assert await command.ends() == 0, command.text
+    shown = command.text
+    for step in STORY:
+        assert step.title in shown
+    assert shown.count("✓") == len(STORY)
+    assert f"All {len(STORY)} steps were seen" in shown
+    assert "2 numbers rented, 1 paid back, 2 codes delivered" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert "\x1b" not in shown
+    assert command.files() == []
+
+
+async def test_a_story_that_the_books_contradict_fails_at_that_step() -> None:
+    async def meddle(play: Play) -> str:
+        play.sms.create_order(play.sms.products("germany", "whatsapp")[0].id)
+        return "somebody else spends from the account"
+
+    titles = {step.title: step for step in STORY}
+    order = titles["Omar orders a number"]
+    before = STORY[: STORY.index(order)]
+    told = StringIO()
+    story = (*before, Step("Meanwhile", meddle), order, Step("Never reached", meddle))
+    status = await tour(cli._bot_command(), Console(file=told, width=WIDTH), seed=0, story=story)
+    assert status == 1
+    assert f"✗ Step {len(before) + 2} was not seen: Omar orders a number" in told.getvalue()
+    assert "SMSCode has charged [" in told.getvalue()
+    assert "Never reached" not in told.getvalue()
+    assert "steps were seen" not in told.getvalue()
+
+
+class TestPlay:
+    async def test_a_message_that_does_not_come_is_not_seen(self) -> None:
+        play = Play(demo_cast(TelegramWorld()), SmsWorld(), patience=0.05)
+        play.say(ADA, "/start")
+        with pytest.raises(NotSeen, match=r"(?s)Hello.*Ada: /start"):
+            await play.hears(ADA, "Hello")
+
+    async def test_a_state_that_does_not_come_is_not_seen(self) -> None:
+        play = Play(demo_cast(TelegramWorld()), SmsWorld(), patience=0.05)
+        with pytest.raises(NotSeen, match="the moon"):
+            await play.until(lambda: False, "the moon")
+
+    def test_a_fact_that_does_not_hold_is_not_seen(self) -> None:
+        with pytest.raises(NotSeen, match="no order"):
+            expect([], "no order")
+
+
+def test_a_transcript_shows_who_says_presses_and_edits() -> None:
+    telegram = demo_cast(TelegramWorld())
+    shown = StringIO()
+    transcript = Transcript(Console(file=shown, width=60), telegram)
+    telegram.say(OMAR, "/order whatsapp indonesia and many more words than fit")
+    keyboard = {"inline_keyboard": [[{"text": "Cancel", "callback_data": "stop"}]]}
+    card = telegram.put_message(telegram.chats[OMAR], telegram.bot, {"text": "Number 1"}, markup=keyboard)
+    query = telegram.press(OMAR, OMAR, card.message_id, "Cancel")
+    telegram.note_answer(query, text="Done", show_alert=False, url=None)
+    transcript.catch_up()
+    telegram.change_message(card, {"reply_markup": None})
+    transcript.catch_up()
+    telegram.change_message(card, {"text": "Number 1\nCanceled"})
+    telegram.say(ADA, "Hello, team", TEAM_CHAT)
+    transcript.catch_up()
+    transcript.catch_up()
+    lines = [re.sub(r" {2,}", " ", line).strip() for line in shown.getvalue().splitlines()]
+    assert lines == [
+        "Omar /order whatsapp indonesia and many more",
+        "words than fit",
+        "OTP desk → Omar Number 1",
+        "[Cancel]",
+        "Omar presses [Cancel]",
+        "OTP desk → Omar (Done)",
+        "OTP desk → Omar (takes the buttons off)",
+        "OTP desk → Omar (changes its message) Canceled",
+    ]
