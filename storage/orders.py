@@ -135,11 +135,17 @@ def retry(connection: sqlite3.Connection, order_id: int, window: Window, intent:
 
 
 def mark_sent(connection: sqlite3.Connection, order_id: int, balance_before: int | None, now: int) -> None:
-    """From here on the request may have left this machine."""
-    connection.execute(
-        "UPDATE orders SET state = 'sent', balance_before = ?, sent_at = ? WHERE id = ?",
+    """From here on the request may have left this machine.
+
+    Raises:
+        ValueError: the order is not `reserved`; sending it would be a second try at something already decided.
+    """
+    marked = connection.execute(
+        "UPDATE orders SET state = 'sent', balance_before = ?, sent_at = ? WHERE id = ? AND state = 'reserved'",
         (balance_before, now, order_id),
     )
+    if marked.rowcount != 1:
+        raise ValueError(f"order {order_id} is not reserved")
 
 
 def mark_unknown(connection: sqlite3.Connection, order_id: int, error: str) -> None:

@@ -24,11 +24,14 @@ _COLUMNS = (
 )
 
 
-def put(connection: sqlite3.Connection, notice: Notice, now: int, not_before: int | None = None) -> bool:
-    """Keep a notice for the courier; one with a known dedupe key changes nothing. Say whether it is new."""
+def put(connection: sqlite3.Connection, notice: Notice, now: int, *, repeated: bool = False) -> bool:
+    """Keep a notice for the courier; one with a known dedupe key changes nothing. Say whether it is new.
+
+    `repeated` when it may have arrived already by another way.
+    """
     inserted = connection.execute(
         "INSERT OR IGNORE INTO outbox (dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts,"
-        " not_before, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " repeated, not_before, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             notice.dedupe_key,
             notice.chat_id,
@@ -38,7 +41,8 @@ def put(connection: sqlite3.Connection, notice: Notice, now: int, not_before: in
             notice.order_id,
             notice.revision,
             json.dumps(dict(notice.facts), ensure_ascii=False),
-            not_before if not_before is not None else now,
+            int(repeated),
+            now,
             now,
         ),
     )

@@ -32,6 +32,8 @@ class Groups:
         if change.new_chat_member.status in _OUT:
             await access.forget_chat(self._desk, change.from_user.id, change.chat.id)
             return
+        if change.old_chat_member.status not in _OUT:
+            return  # only its rights have changed
         member = await access.member(self._desk, change.from_user.id)
         if member is not None and member.role is Role.ADMIN:
             await access.allow_chat(self._desk, member.user_id, change.chat.id, change.chat.title or "")

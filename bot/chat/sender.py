@@ -39,6 +39,7 @@ class _Pace:
     more: int
     window: float
     sent: deque[float] = field(default_factory=deque)
+    paused_until: float = 0.0
 
     def delay(self, now: float, *, urgent: bool) -> float:
         """Seconds until another one may leave."""
@@ -72,6 +73,10 @@ class Sender:
         What is `urgent` may use the places that are kept free for codes.
         """
 
+        pause = self._pause(chat_id)
+        if pause is not None:
+            return pause
+
         async def send(text: str, parse_mode: str | None) -> Message:
             await self._wait_turn(chat_id, urgent=urgent)
             reply = ReplyParameters(reply_to, allow_sending_without_reply=True) if reply_to else None
@@ -85,12 +90,15 @@ class Sender:
                 link_preview_options=_NO_PREVIEW,
             )
 
-        return await _outcome(lambda: _with_plain_fallback(send, html))
+        return self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(send, html)))
 
     async def edit(
         self, chat_id: int, message_id: int, html: str, keyboard: InlineKeyboardMarkup | None = None
     ) -> Delivery:
         """Change a message that was sent before."""
+        pause = self._pause(chat_id)
+        if pause is not None:
+            return pause
 
         async def edit(text: str, parse_mode: str | None) -> Message | bool:
             await self._wait_turn(chat_id)
@@ -103,7 +111,7 @@ class Sender:
                 link_preview_options=_NO_PREVIEW,
             )
 
-        return await _outcome(lambda: _with_plain_fallback(edit, html))
+        return self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(edit, html)))
 
     async def strip(self, chat_id: int, message_id: int) -> None:
         """Take the buttons off a message; if that fails, they are refused when pressed."""
@@ -125,12 +133,26 @@ class Sender:
         except TelegramError as error:
             log.debug("no typing sign: %s", error)
 
-    async def _wait_turn(self, chat_id: int, *, urgent: bool = False) -> None:
+    def _pause(self, chat_id: int) -> TryLater | None:
+        """What to say while Telegram has asked for patience with a chat: nothing is sent, nobody is kept waiting."""
+        left = self._pace(chat_id).paused_until - self._clock.monotonic()
+        return TryLater(left, "Telegram has asked to wait", whole_chat=True) if left > 0 else None
+
+    def _heed(self, chat_id: int, outcome: Delivery) -> Delivery:
+        if isinstance(outcome, TryLater) and outcome.whole_chat:
+            self._pace(chat_id).paused_until = self._clock.monotonic() + outcome.seconds
+        return outcome
+
+    def _pace(self, chat_id: int) -> _Pace:
         pace = self._chats.get(chat_id)
         if pace is None:
             if len(self._chats) >= _MOST_CHATS_REMEMBERED:
                 self._chats.clear()
             pace = self._chats[chat_id] = _pace_of(chat_id)
+        return pace
+
+    async def _wait_turn(self, chat_id: int, *, urgent: bool = False) -> None:
+        pace = self._pace(chat_id)
         while True:
             now = self._clock.monotonic()
             delay = max(pace.delay(now, urgent=urgent), self._overall.delay(now, urgent=urgent))

@@ -16,7 +16,6 @@ from bot.domain.access import Member, Role
 from bot.domain.limits import COUNTS, LimitName
 from bot.domain.money import format_amount
 from bot.domain.orders import Offer, OrderState, Sms
-from bot.services.access import NotAMember, Protected
 from bot.services.spending import Budget, Statement
 from storage.orders import Order
 
@@ -501,13 +500,13 @@ def _not_now(error: errors.NotNow, _: ZoneInfo) -> str:
 
 
 @failure.register
-def _protected(error: Protected, _: ZoneInfo) -> str:
+def _protected(error: errors.Protected, _: ZoneInfo) -> str:
     reason = html.escape(error.reason, quote=False)
     return f"{reason[:1].upper()}{reason[1:]}. Nothing changed."
 
 
 @failure.register
-def _not_a_member(error: NotAMember, _: ZoneInfo) -> str:
+def _not_a_member(error: errors.NotAMember, _: ZoneInfo) -> str:
     return f"<code>{error.user_id}</code> is not on the list. /users shows who is."
 
 

@@ -9,7 +9,7 @@ from bot.chat.menus import Menus
 from bot.chat.sender import Sender
 from bot.domain.access import Member, Role
 from bot.domain.errors import NotPermitted
-from bot.domain.notices import Delivered, Notice, NoticeKind, Urgency
+from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, TryLater, Urgency
 from bot.services.desk import Desk
 from storage import outbox
 from storage.buttons import Facts
@@ -59,21 +59,24 @@ class Visit:
         outcome = await self.sender.send(
             self.chat_id, html, keyboard=keyboard, thread_id=self.thread_id, reply_to=reply_to
         )
-        if isinstance(outcome, Delivered):
-            return
-        notice = Notice(
-            NoticeKind.TEXT,
-            self.chat_id,
-            f"answer:{self.key}:{self.desk.now}",
-            thread_id=self.thread_id,
-            urgency=Urgency.TALK,
-            facts={
-                "html": html,
-                "reply_to": reply_to,
-                "keyboard": keyboard.to_json() if keyboard else None,
-            },
+        if not isinstance(outcome, Delivered):
+            facts = {"html": html, "reply_to": reply_to, "keyboard": keyboard.to_json() if keyboard else None}
+            await self._leave_to_courier(self.chat_id, self.thread_id, facts, outcome)
+
+    async def tell(self, user_id: int, html: str) -> bool:
+        """Write to somebody in private; say whether they can be written to at all."""
+        outcome = await self.sender.send(user_id, html)
+        if isinstance(outcome, TryLater):
+            await self._leave_to_courier(user_id, None, {"html": html}, outcome)
+        return isinstance(outcome, Delivered | TryLater)
+
+    async def _leave_to_courier(self, chat_id: int, thread_id: int | None, facts: Facts, outcome: Delivery) -> None:
+        key = f"answer:{self.key}:{chat_id}:{self.desk.now}"
+        notice = Notice(NoticeKind.TEXT, chat_id, key, thread_id=thread_id, urgency=Urgency.TALK, facts=facts)
+        may_have_arrived = isinstance(outcome, TryLater) and outcome.may_have_arrived
+        await self.desk.transact(
+            lambda connection: outbox.put(connection, notice, self.desk.now, repeated=may_have_arrived)
         )
-        await self.desk.transact(lambda connection: outbox.put(connection, notice, self.desk.now))
 
     async def toast(self, text: str | None = None) -> None:
         """Answer the press, if this is one."""

@@ -10,7 +10,9 @@
     │   ├── NothingOnOffer      no product fits what was asked
     │   ├── LimitReached        a spend limit would be exceeded
     │   ├── NoSuchOrder         no order by that name, or not this person's
-    │   └── NotNow              the order is in a state that does not allow it
+    │   ├── NotNow              the order is in a state that does not allow it
+    │   ├── NotAMember          nobody by that id is on the allowlist
+    │   └── Protected           it would lock the team out, or overrule the configuration
     ├── NotCanceled             SMSCode did not confirm a cancel; the order lives on for all we know
     ├── ChatError               what Telegram said, or failed to say
     │   ├── SecondBot           another process polls with the same token
@@ -134,6 +136,22 @@ class NotCanceled(DeskError):
     def __init__(self, order_id: int, reason: "SmsError") -> None:
         super().__init__(f"order {order_id} is not canceled: {reason}")
         self.order_id = order_id
+        self.reason = reason
+
+
+class NotAMember(Refusal):
+    """Nobody by that id is on the allowlist."""
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(f"{user_id} is not on the allowlist")
+        self.user_id = user_id
+
+
+class Protected(Refusal):
+    """The change would lock the team out, or overrule the configuration; `reason` says which."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
         self.reason = reason
 
 

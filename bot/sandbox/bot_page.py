@@ -76,12 +76,19 @@ class LoopbackOnly:
 
 def _stranger(headers: Headers) -> str | None:
     host = headers.get("host", "")
-    if urlsplit(f"//{host}").hostname not in _LOOPBACK:
+    if not _is_loopback(host):
         return "this page answers on loopback only"
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{host}":
         return "this page answers to itself only"
     return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in _LOOPBACK
+    except ValueError:  # as for a bracket that is never closed
+        return False
 
 
 class _Page:
@@ -125,8 +132,7 @@ class _Page:
     async def events(self, request: Request) -> Response:
         """Server-Sent Events from the one the client names on: by `Last-Event-ID`, or `after` at first."""
         named = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        headers = {**_HEADERS, "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._stream(named), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._stream(named), media_type="text/event-stream", headers=_HEADERS)
 
     def act(self, name: str) -> Callable[[Request], Any]:
         """An endpoint that does one thing a person can do, with the JSON body as its arguments."""

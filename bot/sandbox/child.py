@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ _SHORT_LIFE_SECONDS: Final = 5.0
 _SHORT_LIVES: Final = 3
 """So many deaths in a row, each soon after its start, mean that another start would not help."""
 _LOG_LINES_SHOWN: Final = 15
+_TETHER: Final = Path(__file__).with_name("tether.py")
 
 
 class BotGaveUp(Exception):
@@ -40,6 +43,7 @@ class BotCommand:
 class BotProcess:
     """A running bot, as an async context manager: entered it has been started, left it is gone.
 
+    On Linux it is gone as well where this program is killed and cannot leave.
     `tell` hears in one sentence of every death and every new start.
     """
 
@@ -112,8 +116,7 @@ class BotProcess:
         # A file instead of a pipe: it never fills up, and it outlives any of the two processes.
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command.words,
-                str(self._config),
+                *_tethered((*self._command.words, str(self._config))),
                 cwd=self._command.folder,
                 env=self._command.environment,
                 stdin=DEVNULL,
@@ -126,6 +129,14 @@ class BotProcess:
         if self._process is None:
             raise RuntimeError("the bot has not been started")
         return self._process
+
+
+def _tethered(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that start the same program so that it ends with this one, where the system knows how."""
+    if sys.platform != "linux":
+        return words
+    # -I and -S: nothing in the environment or among the installed packages is needed or can get in the way.
+    return (sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *words)
 
 
 def _ending(status: int) -> str:

@@ -35,6 +35,16 @@ def reset_connection(scope: Scope) -> None:
     transport.abort()
 
 
+def close_connection(scope: Scope) -> None:
+    """Close the client's connection once everything sent so far is out, so that what was sent still arrives.
+
+    Raises:
+        KeyError: the application is not served by `LoopbackServer`, so there is no connection to close.
+    """
+    transport: asyncio.Transport = scope["extensions"][_EXTENSION]["transport"]
+    transport.close()
+
+
 class _CuttableProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol that lets the application reach its own connection."""
 
@@ -53,10 +63,43 @@ class _CuttableProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
+    """uvicorn that ends when it is told to: its own loops look up only every tenth of a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told_to_end = asyncio.Event()
+
+    def end(self) -> None:
+        """Let `serve` return soon, whatever the clients do."""
+        self.should_exit = True
+        self._told_to_end.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the program that serves the sandbox."""
         yield
+
+    async def main_loop(self) -> None:
+        """Keep the Date header right, second by second, until told to end."""
+        # A tick whose number divides by ten is the one that renews the header.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_end.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody in, break off what is being answered, and close every connection."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        waiting = list(self.server_state.tasks)
+        for request in waiting:
+            request.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        # Each of them is lost at the loop's next turn.
+        await asyncio.sleep(0)
 
 
 def _bind(port: int) -> socket.socket:
@@ -80,14 +123,13 @@ class LoopbackServer:
     def __init__(self, app: ASGIApp, port: int = 0) -> None:
         self._app = app
         self._port = port
-        self._listener: socket.socket | None = None
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._listener = _bind(self._port)
-        self._port = self._listener.getsockname()[1]
+        listener = _bind(self._port)
+        self._port = listener.getsockname()[1]
         self.url = f"http://{_LOOPBACK}:{self._port}"
         config = uvicorn.Config(
             self._app,
@@ -96,10 +138,9 @@ class LoopbackServer:
             lifespan="off",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=1,
         )
         self._server = _Server(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="sandbox-server")
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="sandbox-server")
         while not self._server.started:
             if self._task.done():
                 await self._task
@@ -109,13 +150,7 @@ class LoopbackServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is None or self._task is None or self._listener is None:
+        if self._server is None or self._task is None:
             return
-        self._server.should_exit = True
-        self._server.force_exit = True
-        waiting = list(self._server.server_state.tasks)
-        for request in waiting:
-            request.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        self._server.end()
         await self._task
-        self._listener.close()

@@ -27,6 +27,8 @@ ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.EXP
 
 
 class RefundReason(StrEnum):
+    """Why an order's price came back: it was cancelled, or its window closed, before any SMS arrived."""
+
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -88,6 +90,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
+    """The price of an order, taken from the balance: `amount` in whole IDR, above zero unless the number was free."""
+
     order_id: str
     amount: int
     at: float
@@ -95,6 +99,8 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
+    """The price of an order, given back to the balance: `amount` in whole IDR, the same as was charged."""
+
     order_id: str
     amount: int
     at: float
@@ -127,32 +133,39 @@ class Books:
 
     @property
     def charged(self) -> int:
+        """The prices of all orders in whole IDR, those that were refunded included."""
         return sum(charge.amount for charge in self.charges)
 
     @property
     def refunded(self) -> int:
+        """What has come back of `charged`, in whole IDR."""
         return sum(refund.amount for refund in self.refunds)
 
     @property
     def spent(self) -> int:
-        """What the orders cost after refunds."""
+        """What the orders cost after refunds, in whole IDR."""
         return self.charged - self.refunded
 
     @property
     def balance(self) -> int:
+        """What is left on the account in whole IDR; below zero only where an adjustment has put it there."""
         return self.opening + sum(change.amount for change in self.adjustments) - self.spent
 
     @property
     def answers_429(self) -> int:
+        """How many requests were answered "too many requests", by the account's limit or by a fault."""
         return self.answers[429]
 
     def charges_of(self, order_id: str) -> list[Charge]:
+        """Return the charges of one order, oldest first; an unknown order has none."""
         return [charge for charge in self.charges if charge.order_id == order_id]
 
     def refunds_of(self, order_id: str) -> list[Refund]:
+        """Return the refunds of one order, oldest first; an unknown order has none."""
         return [refund for refund in self.refunds if refund.order_id == order_id]
 
     def messages_of(self, order_id: str) -> list[Sms]:
+        """Return the messages to one order's number, oldest first; an unknown order has none."""
         return [sms for sms in self.messages if sms.order_id == order_id]
 
     def shown_codes(self) -> list[Sms]:

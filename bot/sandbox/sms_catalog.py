@@ -37,6 +37,7 @@ class Platform:
     countries: frozenset[str] | None = None
 
     def sold_in(self, country: Country) -> bool:
+        """Whether numbers of `country` are offered for this platform."""
         return self.countries is None or country.slug in self.countries
 
 
@@ -105,6 +106,7 @@ class Catalog:
         return iter(self._products.values())
 
     def get(self, product_id: int) -> Product | None:
+        """Return the product with this id, or None where it is not on sale."""
         return self._products.get(product_id)
 
     def find(self, country: str | None, platform: str | None) -> list[Product]:
@@ -133,6 +135,7 @@ class Catalog:
         return product
 
     def clear(self) -> None:
+        """Take every product off sale."""
         self._products.clear()
 
     def _fresh_id(self) -> int:

@@ -32,19 +32,27 @@ NotNegative = Annotated[int, Field(ge=0)]
 
 
 class IncomingSms(Body):
+    """An SMS to deliver: without anything its code is drawn, with `text` alone it carries no code."""
+
     code: str | None = None
     text: str | None = None
 
 
 class Stock(Body):
+    """How many numbers of a product are left."""
+
     available: NotNegative
 
 
 class NewBalance(Body):
+    """What the account shall hold, in whole IDR."""
+
     balance: NotNegative
 
 
 class Down(Body):
+    """Whether the API cuts every connection instead of answering."""
+
     down: bool
 
 

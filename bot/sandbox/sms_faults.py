@@ -77,6 +77,7 @@ class Fault:
             raise ValueError("status must be one of an error, 400 to 599")
 
     def fits(self, route: str) -> bool:
+        """Whether this fault is meant for calls of `route`, a method and a path template."""
         return self.route in {EVERY_ROUTE, route}
 
 
@@ -116,6 +117,7 @@ class RandomFaults:
         self._retry_after = retry_after
 
     def draw(self, route: str) -> Fault | None:
+        """Return the fault that the next call of `route` meets, or None; only a call it could strike uses up a draw."""
         if self._route not in {EVERY_ROUTE, route}:
             return None
         left = self._dice.random()
@@ -151,6 +153,7 @@ class Faults:
         return [entry.fault for entry in self._queue]
 
     def add(self, *faults: Fault) -> None:
+        """Queue faults behind those that wait already."""
         self._queue += [_Queued(fault, fault.after_calls, fault.times) for fault in faults]
 
     def clear(self) -> None:

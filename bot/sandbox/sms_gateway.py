@@ -3,20 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.sandbox.server import reset_connection
+from bot.sandbox.server import close_connection, reset_connection
+from bot.sandbox.sms_books import Sms
 from bot.sandbox.sms_errors import ErrorCode
 from bot.sandbox.sms_faults import Fault, FaultEvent, FaultKind
 from bot.sandbox.sms_wire import SHOWN, failure
 from bot.sandbox.sms_world import SmsWorld
-
-if TYPE_CHECKING:
-    from bot.sandbox.sms_books import Sms
 
 MAX_BODY_BYTES = 64 * 1024
 UNMATCHED = "(unmatched)"
@@ -33,6 +30,7 @@ class Answer:
 
     @classmethod
     def of(cls, response: Response) -> "Answer":
+        """Take over a response whose body is complete; one that streams has none yet."""
         return cls(response.status_code, tuple(response.raw_headers), bytes(response.body))
 
     def labelled(self, **changed: str) -> "Answer":
@@ -92,7 +90,7 @@ class Exchange:
         half = answer.body[: len(answer.body) // 2]
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         # Unlike a reset, a close lets the half arrive before the end of the stream.
-        self._scope["extensions"]["sandbox.connection"]["transport"].close()
+        close_connection(self._scope)
         await self.silence()
 
     async def reset(self) -> None:

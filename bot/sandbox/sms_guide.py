@@ -31,6 +31,8 @@ GUIDE_STATUSES: Final = {
 
 
 class CreateOrder(Body):
+    """The body of an order: the catalog's id of the product to rent a number of."""
+
     product_id: PositiveInt
 
 
@@ -41,6 +43,7 @@ class GuideFace:
         self._world = world
 
     def routes(self) -> list[Route]:
+        """Return the routes; every endpoint refuses with `SmsApiError`, for `refusal_answer` to put on the wire."""
         return [
             Route("/v1/balance", self.balance, methods=["GET"]),
             Route("/v1/catalog/products", self.products, methods=["GET"]),
@@ -50,10 +53,20 @@ class GuideFace:
         ]
 
     async def balance(self, request: Request) -> Response:
+        """Answer with the balance in whole IDR.
+
+        Raises:
+            SmsApiError: UNAUTHORIZED, RATE_LIMITED or VALIDATION_ERROR.
+        """
         await self._enter_bare(request)
         return success({"currency": "IDR", "balance": self._world.balance})
 
     async def products(self, request: Request) -> Response:
+        """Answer with the catalog, narrowed by the query's `country` and `platform`; sold-out products are listed too.
+
+        Raises:
+            SmsApiError: UNAUTHORIZED, RATE_LIMITED or VALIDATION_ERROR.
+        """
         enter(self._world, request)
         await refuse_body(request)
         query = query_of(request, "country", "platform")
@@ -72,6 +85,12 @@ class GuideFace:
         return success(rows)
 
     async def create(self, request: Request) -> Response:
+        """Rent a number, charge its price, and answer with the new order; asked twice, it rents twice.
+
+        Raises:
+            SmsApiError: UNAUTHORIZED, RATE_LIMITED, VALIDATION_ERROR, PRODUCT_UNAVAILABLE or INSUFFICIENT_BALANCE;
+                nothing is charged then.
+        """
         enter(self._world, request)
         query_of(request)
         wanted = await body_of(request, CreateOrder)
@@ -85,10 +104,20 @@ class GuideFace:
         return success(created)
 
     async def read(self, request: Request) -> Response:
+        """Answer with an order as it is now, and with its latest code once there is one.
+
+        Raises:
+            SmsApiError: UNAUTHORIZED, RATE_LIMITED, VALIDATION_ERROR or ORDER_NOT_FOUND.
+        """
         await self._enter_bare(request)
         return self._answer_with(request, self._world.order(request.path_params["id"]))
 
     async def cancel(self, request: Request) -> Response:
+        """End a live order and answer with it; its price comes back only if no SMS has arrived.
+
+        Raises:
+            SmsApiError: UNAUTHORIZED, RATE_LIMITED, VALIDATION_ERROR, ORDER_NOT_FOUND or ORDER_NOT_CANCELLABLE.
+        """
         await self._enter_bare(request)
         return self._answer_with(request, self._world.cancel_order(request.path_params["id"]))
 

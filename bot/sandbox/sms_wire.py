@@ -1,4 +1,4 @@
-"""What both faces of the simulated SMSCode share on the wire: envelopes, and a strict reading of requests."""
+"""What the API and the control plane of the simulated SMSCode share on the wire: envelopes, and strict reading."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,10 +25,12 @@ class Body(BaseModel):
 
 
 def success(data: object) -> JSONResponse:
+    """Make the answer of a request that did its work: status 200, with `data` in the usual envelope."""
     return JSONResponse({"success": True, "data": data})
 
 
 def failure(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Make the answer of a request that was refused: HTTP `status`, with `code` and `message` in the usual envelope."""
     envelope = {"success": False, "error": {"code": code, "message": message}}
     return JSONResponse(envelope, status, headers=headers)
 

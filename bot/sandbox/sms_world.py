@@ -100,6 +100,7 @@ class SmsWorld:
         return hmac.compare_digest(token, self._token.encode())
 
     def next_request_id(self) -> str:
+        """Return the id for one more answer, unlike every other."""
         return f"req_{self._request_ids.word(16)}"
 
     def note_request(self, method: str, route: str) -> None:

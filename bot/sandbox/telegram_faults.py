@@ -116,7 +116,7 @@ class FaultPlan:
 
     def _random(self, method: str) -> Fault | None:
         chance = self.by_chance
-        if chance is None or not {"*", method} & set(chance.methods):
+        if chance is None or not {"*", method.lower()} & {name.lower() for name in chance.methods}:
             return None
         if self.dice.random() >= chance.probability:
             return None

@@ -66,7 +66,10 @@ class Params:
         raw = str(self.values.get("chat_id", "")).strip()
         if not raw:
             raise bad_request("chat_id is empty")
-        return int(raw) if raw.lstrip("-").isdigit() else raw
+        try:
+            return int(raw)
+        except ValueError:
+            return raw
 
     def upload(self, name: str) -> Upload | None:
         """A file, sent under its own name or under the one an `attach://` address gives."""

@@ -109,7 +109,7 @@ def _caption_content(world: TelegramWorld, params: Params) -> Json:
     return {**content, "caption_entities": entities} if entities else content
 
 
-def _place(chat: Chat, params: Params) -> Json:
+def _place(world: TelegramWorld, chat: Chat, params: Params) -> Json:
     """Where in the chat a message goes: its topic, and what it replies to."""
     content: Json = {}
     thread_id = params.optional_integer("message_thread_id")
@@ -117,7 +117,7 @@ def _place(chat: Chat, params: Params) -> Json:
     reply_to = reply.get("message_id", params.optional_integer("reply_to_message_id"))
     quoted = None if reply_to is None else chat.messages.get(int(reply_to))
     if quoted is not None and quoted.deleted_at is None:
-        content["reply_to_message"] = {key: value for key, value in quoted.body.items() if key != "reply_to_message"}
+        content["reply_to_message"] = world.quoted(quoted)
         thread_id = thread_id if thread_id is not None else quoted.thread_id
     elif reply_to is not None and not _may_miss(reply, params):
         raise bad_request("message to be replied not found")
@@ -136,7 +136,7 @@ def _post(world: TelegramWorld, chat: Chat, params: Params, content: Json) -> Js
     message = world.put_message(
         chat,
         world.bot,
-        {**_place(chat, params), **content},
+        {**_place(world, chat, params), **content},
         markup=parse_markup(params.values.get("reply_markup")),
         silent=params.boolean("disable_notification"),
     )

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 from bot.domain.access import Member, Role
-from bot.domain.errors import Refusal
+from bot.domain.errors import NotAMember, Protected
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.services.desk import Desk
 from storage import audit, members, settings
@@ -14,22 +14,6 @@ _QUIET_FOR: Final = 24 * 3600 * 1000
 
 _MOST_STRANGERS: Final = 1000
 """Strangers remembered at once; more than that is a flood, and a flood gets no answer."""
-
-
-class NotAMember(Refusal):
-    """Nobody by that id is on the allowlist."""
-
-    def __init__(self, user_id: int) -> None:
-        super().__init__(f"{user_id} is not on the allowlist")
-        self.user_id = user_id
-
-
-class Protected(Refusal):
-    """The change would lock the team out, or overrule the configuration; `reason` says which."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 async def member(desk: Desk, user_id: int, name: str | None = None) -> Member | None:

@@ -30,9 +30,11 @@ _AT_ONCE: Final = 32
 _LONGEST_WAIT: Final = 30.0
 _LONGEST_PAUSE: Final = 60.0
 _MOST_REJECTIONS: Final = 3
-_ALERT_AGAIN: Final = 60.0
-_ALERT_KEPT: Final = 24 * 3600 * 1000
-"""Milliseconds for which an alert is tried that its admin cannot be given yet."""
+_MOST_BREAKS: Final = 10
+_TRIED_ON: Final = (NoticeKind.CODE, NoticeKind.ALERT)
+_TRIED_EVERY: Final = 60.0
+_KEPT_FOR: Final = 24 * 3600 * 1000
+"""Milliseconds for which codes and alerts are tried again on somebody who cannot be written to."""
 
 
 class Courier:
@@ -74,11 +76,14 @@ class Courier:
         self._desk.signals.outbox.set()
 
     async def _carry(self, letter: Letter) -> None:
+        outcome: Delivery
         try:
             outcome = await self._deliver(letter)
         except Exception as error:
             log.exception("letter %s broke off", letter.id)
-            outcome = TryLater(5.0, type(error).__name__, may_have_arrived=True)
+            reason = type(error).__name__
+            gives_up = letter.attempts >= _MOST_BREAKS
+            outcome = Rejected(reason) if gives_up else TryLater(5.0, reason, may_have_arrived=True)
         await self._book(letter, outcome)
 
     async def _book(self, letter: Letter, outcome: Delivery) -> None:
@@ -124,17 +129,19 @@ class Courier:
         if isinstance(outcome, Rejected) and letter.attempts + 1 < _MOST_REJECTIONS:
             await self._postpone(letter, TryLater(1.0, outcome.reason))
             return
-        is_young = self._desk.now - letter.created_at < _ALERT_KEPT
-        if isinstance(outcome, Unreachable) and notice.kind is NoticeKind.ALERT and is_young:
-            # An admin who has not opened a chat with the bot yet hears of it once they have.
-            await self._postpone(letter, TryLater(_ALERT_AGAIN, outcome.reason))
+        is_young = self._desk.now - letter.created_at < _KEPT_FOR
+        if isinstance(outcome, Unreachable) and notice.kind in _TRIED_ON and is_young:
+            if notice.kind is NoticeKind.CODE:
+                await self._desk.insist(lambda connection: self._redirect(connection, notice, outcome.reason))
+            # Whoever has not opened a chat with the bot yet, or has blocked it for a while, hears of it afterwards.
+            await self._postpone(letter, TryLater(_TRIED_EVERY, outcome.reason))
             return
 
         def body(connection: sqlite3.Connection) -> None:
             outbox.bury(connection, letter.id, outcome.reason, self._desk.now)
             if notice.kind is NoticeKind.ALERT:
                 return  # an alert about an undeliverable alert would never end
-            if notice.kind is NoticeKind.CODE and not notice.dedupe_key.startswith("admins:"):
+            if notice.kind is NoticeKind.CODE:
                 self._redirect(connection, notice, outcome.reason)
             else:
                 self._desk.alert(
@@ -150,6 +157,9 @@ class Courier:
         await self._desk.insist(body)
 
     def _redirect(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
+        """Give the admins a code that its own chat does not take, once; a copy of theirs goes no further."""
+        if notice.dedupe_key.startswith("admins:"):
+            return
         self._desk.alert(
             connection, f"elsewhere:{notice.dedupe_key}", what="code_elsewhere", order=notice.order_id, reason=reason
         )

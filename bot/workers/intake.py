@@ -43,7 +43,7 @@ class Intake:
         self._failures = 0
         self._rejections = 0
         self._was_accepted = False
-        self._strangers: TTLCache[int, int] = TTLCache(
+        self._strangers: TTLCache[tuple[int, bool], int] = TTLCache(
             _STRANGERS_REMEMBERED, _STRANGER_SECONDS, timer=desk.clock.monotonic
         )
 
@@ -80,10 +80,12 @@ class Intake:
             return False
         if arrival.user_id == NOBODY or await access.member(self._desk, arrival.user_id) is not None:
             return True
-        seen = self._strangers.get(arrival.user_id, 0)
+        # Presses are counted apart, so that whoever has talked first can still ask to come in.
+        stranger = (arrival.user_id, arrival.callback_id is not None)
+        seen = self._strangers.get(stranger, 0)
         if seen >= _STRANGER_UPDATES or (seen == 0 and len(self._strangers) >= _STRANGERS_REMEMBERED):
             return False
-        self._strangers[arrival.user_id] = seen + 1
+        self._strangers[stranger] = seen + 1
         return True
 
     async def _second_bot(self, error: SecondBot) -> None:

@@ -16,12 +16,11 @@ from bot.chat import texts
 from bot.chat.commands.table import COMMANDS
 from bot.domain import errors
 from bot.domain.access import Member, Role
-from bot.domain.errors import DeskError
+from bot.domain.errors import DeskError, NotAMember, Protected
 from bot.domain.limits import LimitName, Usage
 from bot.domain.money import MOST
 from bot.domain.orders import Offer, OrderState, Sms
 from bot.sandbox.telegram_markup import parse_html, utf16_length
-from bot.services.access import NotAMember, Protected
 from bot.services.spending import Budget, Statement
 from storage.orders import Order
 

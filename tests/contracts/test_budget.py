@@ -162,6 +162,35 @@ class TestShares:
         assert [priority for _, priority, _ in crowd.left[10:]] == [COMMAND, COMMAND, WATCH, WATCH, WATCH]
         await crowd.disperse()
 
+    async def test_a_command_that_waits_is_not_bound_to_the_time_of_a_watcher(self) -> None:
+        crowd = Crowd(10)
+        for priority in (COMMAND,) * 2:
+            crowd.call(priority)
+        await crowd.clock.advance(30.0)
+        for priority in (*(WATCH,) * 6, *(COMMAND,) * 2):
+            crowd.call(priority)
+        await crowd.clock.advance(0.0)
+        watcher = crowd.call(WATCH)
+        await crowd.clock.advance(1.0)
+        command = crowd.call(COMMAND)
+        await crowd.clock.advance(30.0)
+        assert command.done(), "two places of the first minute are free again"
+        assert not watcher.done(), "but the watchers' share of this minute is not"
+        await crowd.disperse()
+
+    async def test_nobody_overtakes_while_the_machine_is_busy(self) -> None:
+        crowd = Crowd(1)
+        crowd.call(COMMAND)
+        await crowd.clock.advance(1.0)
+        first = crowd.call(COMMAND)
+        await crowd.clock.advance(1.0)
+        crowd.clock.jump(60.0)
+        second = crowd.call(COMMAND)
+        await crowd.clock.advance(1.0)
+        assert first.done()
+        assert not second.done()
+        await crowd.disperse()
+
     async def test_a_budget_of_one_still_moves(self) -> None:
         crowd = Crowd(1)
         for priority in (WATCH, COMMAND, WATCH):

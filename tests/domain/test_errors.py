@@ -90,6 +90,7 @@ def test_what_is_not_known_of_an_error_is_shared_by_none() -> None:
         ),
         (errors.NoSuchOrder("#9", (1, 2)), "no order '#9'", {"typed": "#9", "live": (1, 2)}),
         (errors.NotNow(3, "refused"), "order 3 is refused", {"order_id": 3, "state": "refused"}),
+        (errors.NotCanceled(3, error := errors.NotSent("cut")), "order 3 is not canceled: cut", {"reason": error}),
         (errors.ChatUnreachable("gone", 3.0), "gone", {"reason": "gone", "retry_after": 3.0}),
         (errors.NotSent("no route", 1.0), "no route", {"reason": "no route", "retry_after": 1.0}),
         (errors.Unclear("cut off", 502, "r1"), "cut off", {"reason": "cut off", "status": 502, "request_id": "r1"}),

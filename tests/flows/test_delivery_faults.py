@@ -35,26 +35,24 @@ async def test_when_telegram_asks_to_wait_only_that_chat_waits(scene: Scene) -> 
     assert len(_codes(scene, OMAR, "111111")) == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "arrives"),
-    [
-        (FaultKind.DELIVER_THEN_DROP, 2),
-        (FaultKind.ERROR_AFTER, 2),
-        (FaultKind.BROKEN_JSON, 2),
-        (FaultKind.TRUNCATED, 2),
-        (FaultKind.ERROR, 1),
-        (FaultKind.RESET_BEFORE, 1),
-    ],
-)
-async def test_a_code_arrives_at_least_once_and_a_repeat_says_so(scene: Scene, kind: FaultKind, arrives: int) -> None:
-    order = await scene.order()
-    scene.telegram.fault(Fault(kind=kind, method="sendMessage", chat_id=OMAR))
-    scene.sms.arrive(order.id, code="314159")
-    await scene.hears(LABEL, OMAR)
-    await scene.settle(0.15)
-    codes = _codes(scene, OMAR, "314159")
-    assert [LABEL in message.text for message in codes] == [False, True][-arrives:]
-    assert all(message.entity_texts("code")[0] == "314159" for message in codes)
+async def test_a_code_arrives_at_least_once_and_a_repeat_says_so(scene: Scene) -> None:
+    copies = {
+        FaultKind.DELIVER_THEN_DROP: 2,
+        FaultKind.ERROR_AFTER: 2,
+        FaultKind.BROKEN_JSON: 2,
+        FaultKind.TRUNCATED: 2,
+        FaultKind.ERROR: 1,
+        FaultKind.RESET_BEFORE: 1,
+    }
+    for number, (kind, expected) in enumerate(copies.items()):
+        order, code = await scene.order(), f"31415{number}"
+        scene.telegram.fault(Fault(kind=kind, method="sendMessage", chat_id=OMAR))
+        scene.sms.arrive(order.id, code=code)
+        await scene.hears(LABEL, OMAR)
+        await scene.settle(0.15)
+        codes = _codes(scene, OMAR, code)
+        assert [LABEL in message.text for message in codes] == [False, True][-expected:], kind
+        assert all(message.entity_texts("code")[0] == code for message in codes)
 
 
 async def test_codes_wait_while_telegram_is_down_and_come_when_it_is_back(scene: Scene) -> None:
@@ -82,7 +80,10 @@ async def test_the_code_of_somebody_who_blocked_the_bot_goes_to_the_admins(scene
         assert "for Omar" in code.text
         await scene.hears("The code of order #1 could not be delivered where it belongs", admin, anew=False)
     assert _codes(scene, OMAR, "577215") == []
-    assert await scene.count("SELECT count(*) FROM outbox WHERE state = 'dead' AND kind = 'code'") == 1
+    scene.telegram.unblock(OMAR)
+    await scene.hears("577215", OMAR, anew=False)
+    await scene.settle()
+    assert [len(_codes(scene, admin, "577215")) for admin in (ADA, BOB)] == [1, 1]
 
 
 async def test_a_code_follows_its_group_into_the_supergroup(scene: Scene) -> None:
@@ -168,7 +169,7 @@ async def test_a_group_full_of_chatter_does_not_hold_up_its_code(scene: Scene) -
     await scene.hears("I work in", BASIC)
     scene.say(OMAR, "/order whatsapp indonesia", BASIC)
     await scene.hears("📱", BASIC)
-    people = [await scene.hire(8000 + number, f"Member {number}") for number in range(30)]
+    people = [await scene.hire(8000 + number, f"Member {number}") for number in range(24)]
     scene.telegram.chats[BASIC].members |= dict.fromkeys(people, "member")
     for user_id in people:
         scene.telegram.say(user_id, "/whoami", BASIC)

@@ -17,12 +17,12 @@ async def test_the_card_has_the_number_to_copy_the_countdown_and_what_to_do_now(
     (countdown,) = [entity for entity in card.entities if entity["type"] == "date_time"]
     assert countdown["unix_time"] == int(order.expires_at)
     (shown,) = card.entity_texts("date_time")
-    assert shown == f"{datetime.fromtimestamp(order.expires_at + 7 * 3600, UTC):%H:%M}"
+    assert shown == f"{datetime.fromtimestamp(order.expires_at + 7 * 3600, UTC):at %H:%M}"
     assert "Request the SMS now" in card.text
     assert "for Omar · login <test>, build 214" in card.text
     assert "Cancel and refund" in card.button_texts
     listed = await scene.ask(OMAR, "/orders", order.phone_number)
-    assert "waiting for the SMS, until" in listed.text
+    assert "waiting for the SMS, expires at" in listed.text
     assert "build 214" in listed.text
     scene.sms.arrive(order.id, code="847291")
     code = await scene.hears("🔑", OMAR)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -53,6 +52,7 @@ from bot.sandbox.bot_api import (
     demo_cast,
 )
 from bot.sandbox.server import LoopbackServer
+from tests.sandbox.clients import http_client, real_bot
 
 
 class HandClock:
@@ -85,7 +85,7 @@ async def server(world: TelegramWorld) -> AsyncIterator[LoopbackServer]:
 
 @pytest.fixture
 async def bot(world: TelegramWorld, server: LoopbackServer) -> AsyncIterator[Bot]:
-    async with Bot(world.token, base_url=f"{server.url}/bot", base_file_url=f"{server.url}/file/bot") as made:
+    async with real_bot(world.token, server.url) as made:
         yield made
 
 
@@ -112,7 +112,7 @@ def go_button(data: str = "go") -> InlineKeyboardMarkup:
 
 async def raw(server: LoopbackServer, world: TelegramWorld, method: str, **params: Any) -> Any:
     """A call without the client in between, which rewrites descriptions."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         return (await client.post(f"{server.url}/bot{world.token}/{method}", json=params)).json()
 
 
@@ -141,25 +141,33 @@ class TestIdentity:
         ],
     )
     async def test_wrong_tokens(self, server: LoopbackServer, token: str, status: int, description: str) -> None:
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             answer = await client.get(f"{server.url}/bot{token}/getMe")
         assert answer.status_code == status
         assert answer.json() == {"ok": False, "error_code": status, "description": description}
 
     async def test_ptb_reads_a_wrong_token_as_such(self, server: LoopbackServer) -> None:
         with pytest.raises(InvalidToken):
-            async with Bot("7100000001:AAsomebody_elses_token_of_right_form", base_url=f"{server.url}/bot"):
+            async with real_bot("7100000001:AAsomebody_elses_token_of_right_form", server.url):
                 pytest.fail("a wrong token opened the bot")
 
     async def test_unknown_method_is_404(self, bot: Bot) -> None:
         with pytest.raises(EndPointNotFound):
             await bot.do_api_request("sendPigeon", {"chat_id": ADA})
 
+    @pytest.mark.parametrize("chat_id", ["--5", "²", "@nobody", "4711"])
+    async def test_a_chat_that_cannot_be_is_not_found(
+        self, world: TelegramWorld, server: LoopbackServer, chat_id: str
+    ) -> None:
+        assert await raw(server, world, "sendMessage", chat_id=chat_id, text="x") == refusal(
+            "Bad Request: chat not found"
+        )
+
     @pytest.mark.parametrize("form", ["query", "form", "json"])
     async def test_every_kind_of_body_is_read(self, world: TelegramWorld, server: LoopbackServer, form: str) -> None:
         values: dict[str, Any] = {"chat_id": str(ADA), "text": "from a body"}
         address = f"{server.url}/bot{world.token}/SENDMESSAGE"
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             if form == "query":
                 answer = await client.get(address, params=values)
             elif form == "form":
@@ -752,10 +760,10 @@ class TestFaults:
             world = demo_cast(TelegramWorld(seed=seed))
             world.say(ADA, "/start")
             kinds = ("error", "rate_limited")
-            world.plan.by_chance = RandomFaults(probability=0.5, kinds=kinds, methods=("sendMessage",))
+            world.plan.by_chance = RandomFaults(probability=0.5, kinds=kinds, methods=("sendmessage",))
             async with (
                 LoopbackServer(bot_app(world)) as server,
-                Bot(world.token, base_url=f"{server.url}/bot") as bot,
+                real_bot(world.token, server.url) as bot,
             ):
                 for number in range(12):
                     await asyncio.gather(bot.send_message(ADA, str(number)), return_exceptions=True)

@@ -3,8 +3,6 @@
 import asyncio
 import inspect
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,21 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 from telegram import Bot, CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup, Update
 
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.server import LoopbackServer
+from tests.sandbox.clients import http_client, real_bot
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+# The browser lives in the session's event loop; a test and the server it looks at have to share it.
+in_the_session_loop = pytest_asyncio.fixture(loop_scope="session")
+
 VIEWPORTS = {"desktop": (1440, 900), "phone": (390, 844)}
 ADAS_CHAT = f'[data-view="{ADA}/{ADA}"]'
 OMARS_TEAM = f'[data-view="{OMAR}/{TEAM_CHAT}"]'
@@ -38,24 +32,25 @@ def world() -> TelegramWorld:
     return demo_cast(TelegramWorld())
 
 
-@pytest.fixture
+@in_the_session_loop
 async def server(world: TelegramWorld) -> AsyncIterator[LoopbackServer]:
     async with LoopbackServer(bot_app(world)) as running:
         yield running
 
 
-@pytest.fixture
+@in_the_session_loop
 async def bot(world: TelegramWorld, server: LoopbackServer) -> AsyncIterator[Bot]:
-    async with Bot(world.token, base_url=f"{server.url}/bot") as made:
+    async with real_bot(world.token, server.url) as made:
         yield made
 
 
-@pytest.fixture
+@in_the_session_loop
 async def client(server: LoopbackServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url) as made:
+    async with http_client(server.url) as made:
         yield made
 
 
+@pytest.mark.asyncio(loop_scope="session")
 class TestInterface:
     async def test_a_person_acts_from_another_process(
         self, world: TelegramWorld, bot: Bot, client: httpx.AsyncClient
@@ -101,6 +96,7 @@ class TestInterface:
         "headers",
         [
             {"Host": "rebound.example.org"},
+            {"Host": "["},
             {"Origin": "https://example.org"},
             {"Origin": "null"},
             {"Origin": "http://127.0.0.1:1"},
@@ -159,19 +155,6 @@ async def events(
 
         async with asyncio.timeout(5):
             yield read()
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    if shutil.which(CHROMIUM) is None:
-        missing = "the chat page is tested in a browser: install Debian's package chromium"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        yield launched
-        await launched.close()
 
 
 class Opened:
@@ -239,7 +222,7 @@ async def _answer(bot: Bot, update: Update) -> None:
         )
 
 
-@pytest.fixture
+@in_the_session_loop
 async def scripted_bot(bot: Bot) -> AsyncIterator[Bot]:
     await bot.set_my_commands([("order", "Rent a number"), ("orders", "What lives"), ("help", "Help")])
     task = asyncio.create_task(answer_updates(bot))
@@ -253,6 +236,7 @@ async def clipboard(page: Page) -> str:
     return str(await page.evaluate("navigator.clipboard.readText()"))
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.usefixtures("scripted_bot")
 class TestPage:
     @pytest.mark.parametrize("viewport", ["desktop", "phone"])

@@ -1,5 +1,6 @@
 """`otpdesk demo` and `otpdesk sandbox` as anybody runs them, and the panel beside the chat."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from hatchling.builders.wheel import WheelBuilder
 from playwright.async_api import Browser, expect
 from rich.console import Console
@@ -23,9 +25,9 @@ from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import SmsWorld
 from bot.sandbox.stage import sandbox_app
 from tests.sandbox import test_chat_page
+from tests.sandbox.clients import http_client
 from tests.sandbox.commands import Command, eventually, otpdesk
 
-browser = test_chat_page.browser
 ROOT = Path(__file__).parents[2]
 SEED = "24"
 """A world whose first SMS is an early one, about four seconds after the order."""
@@ -73,11 +75,36 @@ def is_gone(process_id: int) -> bool:
     return False
 
 
+KEEPER = """
+import asyncio, pathlib, sys
+from bot.sandbox.child import BotCommand, BotProcess
+
+async def keep():
+    folder = pathlib.Path(sys.argv[1])
+    # The path of the configuration, which comes last, is here how long the "bot" sleeps.
+    async with BotProcess(BotCommand(("sleep",), folder, {}), pathlib.Path("60"), folder / "log", print) as bot:
+        print(bot.pid, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(keep())
+"""
+"""A program that keeps a bot and is not able to say good-bye to it."""
+
+
+def is_running(process_id: int, program: str) -> bool:
+    """Whether Linux still runs a process as `program`; one that is dead and merely not yet buried is not running."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_text("utf-8").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[1] == f"({program})" and fields[2] != "Z"
+
+
 class TestDemo:
     async def test_it_opens_survives_the_death_of_its_bot_and_leaves_nothing(self, tmp_path: Path) -> None:
         async with otpdesk(tmp_path, "demo", "--port", "0", "--seed", SEED) as command:
             url, first_bot = await opened(command)
-            async with httpx.AsyncClient(base_url=url) as client:
+            async with http_client(url) as client:
                 chatter = Chatter(client)
                 assert "<title>Sandbox chat</title>" in (await client.get("/")).text
                 assert "You are in" in await chatter.said_by_bot(OMAR)
@@ -143,7 +170,7 @@ class TestDemo:
             http_proxy=nowhere,
         ) as command:
             url, _ = await opened(command)
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            async with http_client(url) as client:
                 chatter = Chatter(client)
                 await chatter.say(ADA, "/balance")
                 await chatter.hears(ADA, "Rp 150.000")
@@ -155,6 +182,25 @@ class TestDemo:
         assert status == 1
         assert "ended with status 1 at each of 3 starts" in told.getvalue()
         assert told.getvalue().count("the disk is full") == 3
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+    async def test_a_bot_does_not_outlive_a_demo_that_is_killed(self, tmp_path: Path) -> None:
+        keeper = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KEEPER, tmp_path, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert keeper.stdout is not None
+        kept = int(await keeper.stdout.readline())
+
+        async def asleep() -> bool:
+            return is_running(kept, "sleep")
+
+        async def dead() -> bool:
+            return not is_running(kept, "sleep")
+
+        await eventually(asleep)
+        keeper.kill()
+        await keeper.communicate()
+        await eventually(dead)
 
     def test_the_wheel_brings_the_page_along(self, tmp_path: Path) -> None:
         (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
@@ -170,7 +216,7 @@ class TestSandbox:
             token = (await command.prints(r"token\s+(\S+)\s+SMS arrive\s+only when told"))[1]
             page = (await command.prints(r"Telegram\s+base url\s+(\S+)"))[1]
             bot_token = (await command.prints(r"bot token\s+(\S+)"))[1]
-            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
+            async with http_client(headers={"Authorization": f"Bearer {token}"}) as client:
                 assert (await client.get(f"{api}/v1/balance")).json()["data"]["balance"] == 150_000
                 assert (await client.get(f"{page}/bot{bot_token}/getMe")).json()["ok"] is True
                 (product, *_) = (await client.get(f"{api}/v1/catalog/products")).json()["data"]
@@ -197,7 +243,7 @@ def sms() -> SmsWorld:
     return SmsWorld(arrival=None)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def server(sms: SmsWorld) -> AsyncIterator[LoopbackServer]:
     async with LoopbackServer(sandbox_app(demo_cast(TelegramWorld()), sms)) as running:
         yield running
@@ -207,6 +253,7 @@ def first_product(sms: SmsWorld, fits: Callable[[str], bool] = lambda country: c
     return next(product.id for product in sms.products(platform="whatsapp") if fits(product.country))
 
 
+@pytest.mark.asyncio(loop_scope="session")
 class TestPanel:
     async def test_it_shows_the_account_and_lets_an_sms_arrive(
         self, sms: SmsWorld, server: LoopbackServer, browser: Browser
@@ -257,7 +304,7 @@ class TestPanel:
         self, sms: SmsWorld, server: LoopbackServer, headers: dict[str, str]
     ) -> None:
         order = sms.create_order(first_product(sms))
-        async with httpx.AsyncClient(base_url=server.url, headers=headers) as client:
+        async with http_client(server.url, headers=headers) as client:
             answer = await client.post(f"/world/orders/{order.id}/sms")
         assert answer.status_code == 403
         assert order.messages == []

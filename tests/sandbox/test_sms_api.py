@@ -24,6 +24,7 @@ from bot.sandbox.sms_api import (
     sms_app,
     sms_control_app,
 )
+from tests.sandbox.clients import http_client
 
 TOKEN = "the-right-token"
 CREATE = "POST /v1/orders"
@@ -58,7 +59,7 @@ def _headers() -> dict[str, str]:
 async def served(world: SmsWorld) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         LoopbackServer(sms_app(world)) as server,
-        httpx.AsyncClient(base_url=server.url, headers=_headers(), trust_env=False) as client,
+        http_client(server.url, headers=_headers()) as client,
     ):
         yield client
 
@@ -73,7 +74,7 @@ async def api(world: SmsWorld) -> AsyncIterator[httpx.AsyncClient]:
 async def control(world: SmsWorld) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         LoopbackServer(sms_control_app(world)) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        http_client(server.url) as client,
     ):
         yield client
 

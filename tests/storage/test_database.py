@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from storage import database as module
-from storage.database import Database, DatabaseInUse, DatabaseUnusable, heartbeat_of, journal_mode_for
+from storage.database import Database, DatabaseInUse, DatabaseUnusable, heartbeat_of, journal_mode_for, look_at
 from storage.migrate import APPLICATION_ID, migrations
 from tests.storage.rows import running
 
@@ -313,6 +313,52 @@ def test_an_unwritable_file_is_refused_and_untouched() -> None:
         with unprivileged(), pytest.raises(DatabaseUnusable, match="must be able to write it"):
             asyncio.run(open_and_close(path))
         assert (path.read_bytes(), mode_of(path)) == (b"", 0o444)
+
+
+async def test_any_other_failure_of_an_opening_stays_itself_and_lets_the_file_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrate", lambda _: bytes(2**62))
+        with pytest.raises(MemoryError):
+            await open_and_close(tmp_path / "desk.db")
+    await open_and_close(tmp_path / "desk.db")
+
+
+# Looking at it from outside
+
+
+async def test_a_look_from_outside_sees_what_is_committed_while_the_desk_runs(tmp_path: Path) -> None:
+    path = tmp_path / "desk.db"
+    async with running(path) as desk:
+        await desk.transact(lambda connection: put(connection, "a"))
+        assert await asyncio.to_thread(look_at, path, names) == ["a"]
+        await desk.transact(lambda connection: put(connection, "b"))
+
+
+def test_a_look_from_outside_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "desk.db"
+    asyncio.run(open_and_close(path))
+    before = path.read_bytes()
+    with pytest.raises(DatabaseUnusable, match="readonly"):
+        look_at(path, lambda connection: put(connection, "a"))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("make", [a_rollback_database, a_newer_one, garbage])
+def test_a_look_from_outside_refuses_what_is_not_ours(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "desk.db"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(DatabaseUnusable, match=path.name):
+        look_at(path, names)
+    assert path.read_bytes() == before
+
+
+def test_a_look_from_outside_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="unable to open"):
+        look_at(tmp_path / "desk.db", names)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Using it

@@ -131,9 +131,21 @@ def test_the_most_urgent_leaves_first_then_the_oldest_one_a_chat(connection: sql
     assert claim(connection) == []
 
 
+def hold_back(connection: sqlite3.Connection, key: str, until: int) -> None:
+    connection.execute("UPDATE outbox SET not_before = ? WHERE dedupe_key = ?", (until, key))
+
+
+def test_a_letter_can_be_marked_as_a_possible_repeat_from_the_start(connection: sqlite3.Connection) -> None:
+    outbox.put(connection, notice("again"), NOW, repeated=True)
+    outbox.put(connection, notice("fresh", chat_id=5), NOW)
+    letters = outbox.claim(connection, [], NOW, 9)
+    assert {letter.notice.dedupe_key: letter.repeated for letter in letters} == {"again": True, "fresh": False}
+
+
 def test_nothing_leaves_before_its_time(connection: sqlite3.Connection) -> None:
     assert outbox.next_due(connection) is None
-    outbox.put(connection, notice("later", Urgency.CODE), NOW, NOW + 10)
+    outbox.put(connection, notice("later", Urgency.CODE), NOW)
+    hold_back(connection, "later", NOW + 10)
     assert outbox.next_due(connection) == NOW + 10
     outbox.put(connection, notice("now", Urgency.TALK), NOW)
     assert outbox.next_due(connection) == NOW
@@ -163,7 +175,8 @@ def test_a_postponed_letter_comes_back_and_never_forgets_that_it_may_have_arrive
 
 def test_a_whole_chat_waits_and_no_letter_of_it_is_hurried(connection: sqlite3.Connection) -> None:
     outbox.put(connection, notice("soon"), NOW)
-    outbox.put(connection, notice("late"), NOW, NOW + 50)
+    outbox.put(connection, notice("late"), NOW)
+    hold_back(connection, "late", NOW + 50)
     outbox.put(connection, notice("elsewhere", chat_id=5), NOW)
     outbox.postpone_chat(connection, GROUP, NOW + 20)
     assert claim(connection, now=NOW + 19) == ["elsewhere"]

@@ -5,10 +5,9 @@ from typing import Final
 from bot.chat import parsing, texts
 from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
-from bot.domain.errors import WrongUsage
+from bot.domain.errors import NotAMember, WrongUsage
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.domain.money import parse_amount
-from bot.domain.notices import Delivered
 from bot.services import access, evidence, spending
 from storage import settings
 
@@ -24,16 +23,22 @@ async def users(visit: Visit) -> None:
 async def allow(visit: Visit) -> None:
     """`/allow PERSON [role]`: let somebody in, as an operator unless said otherwise."""
     user_id, name, rest = await _person(visit, parsing.clean(visit.text).split())
-    role = parsing.parse_role(rest[0]) if rest else Role.OPERATOR
-    await let_in(visit, user_id, role, name)
+    if rest:
+        await let_in(visit, user_id, parsing.parse_role(rest[0]), name)
+        return
+    known = await access.member(visit.desk, user_id)
+    if known is not None:
+        await visit.answer(texts.in_already(known))
+    else:
+        await let_in(visit, user_id, Role.OPERATOR, name)
 
 
 async def let_in(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:
     """Put a person on the list, tell the admin, greet the person."""
     member = await access.allow(visit.desk, visit.member.user_id, user_id, role, name)
     await visit.menus.show(member)
-    greeted = await visit.sender.send(user_id, texts.greeting(member))
-    await visit.answer(texts.allowed(member, greeted=isinstance(greeted, Delivered)))
+    greeted = await visit.tell(user_id, texts.greeting(member))
+    await visit.answer(texts.allowed(member, greeted=greeted))
 
 
 async def revoke(visit: Visit) -> None:
@@ -66,7 +71,7 @@ async def limit(visit: Visit) -> None:
         return
     member = await access.member(visit.desk, user_id)
     if member is None:
-        raise access.NotAMember(user_id)
+        raise NotAMember(user_id)
     state = await spending.statement(visit.desk, user_id)
     await visit.answer(texts.statement(member, state, visit.desk.settings.limits.zone))
 
