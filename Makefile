@@ -10,7 +10,7 @@ SEED ?= 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test prove crash powercut lint format docs screenshots lock clean
+.PHONY: help install demo tour run test prove crash powercut bench lint format docs screenshots lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ crash: install ## Kill the desk KILLS=1000 times and look for what was lost
 
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)
+
+bench: install ## Measure the time from the poll that saw a code to the message that carries it
+	@$(BIN)/python -m benchmarks.push
 
 lint: install ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .

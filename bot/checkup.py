@@ -1,7 +1,6 @@
 """`otpdesk check`: whether the desk could open, line by line, each with its remedy. Nothing is changed or bought."""
 
 import asyncio
-import contextlib
 import os
 import shutil
 import sqlite3
@@ -118,8 +117,7 @@ async def _telegram(config: Settings) -> Line:
         reason = f"{config.telegram.base_url} cannot be used: {type(error).__name__}"
         return Line("telegram", Mark.WRONG, reason, "check telegram.base_url and the network")
     finally:
-        with contextlib.suppress(TelegramError, RuntimeError):
-            await bot.shutdown()
+        await bot.close_connections()
     return Line("telegram", Mark.OK, f"@{me.username}")
 
 

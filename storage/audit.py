@@ -46,8 +46,8 @@ def latest(connection: sqlite3.Connection, limit: int, order_id: int | None = No
     """The newest lines first, of one order if it is named."""
     rows = connection.execute(
         "SELECT id, at, actor_id, action, subject, order_id, detail FROM audit"
-        " WHERE ?1 IS NULL OR order_id = ?1 ORDER BY id DESC LIMIT ?2",
-        (order_id, limit),
+        " WHERE ? IS NULL OR order_id = ? ORDER BY id DESC LIMIT ?",
+        (order_id, order_id, limit),
     )
     return [Line(**{**row, "detail": json.loads(row["detail"])}) for row in map(dict, rows)]
 

@@ -100,12 +100,17 @@ def usage(connection: sqlite3.Connection, owner: int, period: str) -> Usage:
     return Usage(held=row["reserved"], spent=row["settled"]) if row else Usage(0, 0)
 
 
-def refunded_since(connection: sqlite3.Connection, moment: int) -> int:
-    """How much (IDR) was booked back since that moment, and so should have raised SMSCode's balance."""
-    (amount,) = connection.execute(
-        "SELECT coalesce(sum(amount), 0) FROM entry WHERE credit = 'spent' AND debit = 'free' AND at >= ?", (moment,)
+def refunded_after(connection: sqlite3.Connection, order_id: int) -> bool:
+    """Whether anything was booked back since that order's hold, and so may have raised SMSCode's balance.
+
+    By the order of the entries, not by their dates: a clock may be set back.
+    """
+    row = connection.execute(
+        "SELECT 1 FROM entry WHERE credit = 'spent' AND debit = 'free'"
+        " AND id > (SELECT max(id) FROM entry WHERE order_id = ?) LIMIT 1",
+        (order_id,),
     ).fetchone()
-    return int(amount)
+    return row is not None
 
 
 def discrepancies(connection: sqlite3.Connection) -> list[str]:
@@ -142,9 +147,8 @@ def _reserve(
         (owner, period, cap),
     )
     raised = connection.execute(
-        "UPDATE budget SET reserved = reserved + ?1"
-        " WHERE owner = ?2 AND period = ?3 AND reserved + settled + ?1 <= cap",
-        (amount, owner, period),
+        "UPDATE budget SET reserved = reserved + ? WHERE owner = ? AND period = ? AND reserved + settled + ? <= cap",
+        (amount, owner, period, amount),
     )
     if raised.rowcount != 1:
         left = usage(connection, owner, period).left(cap)

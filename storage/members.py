@@ -73,9 +73,9 @@ def install_owners(connection: sqlite3.Connection, owners: frozenset[int], now: 
     connection.execute("UPDATE members SET owner = 0")
     for user_id in sorted(owners):
         connection.execute(
-            "INSERT INTO members (user_id, name, role, owner, added_by, added_at) VALUES (?1, ?2, ?3, 1, ?1, ?4)"
+            "INSERT INTO members (user_id, name, role, owner, added_by, added_at) VALUES (?, ?, ?, 1, ?, ?)"
             " ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, owner = 1, active = 1",
-            (user_id, f"owner {user_id}", Role.ADMIN, now),
+            (user_id, f"owner {user_id}", Role.ADMIN, user_id, now),
         )
 
 

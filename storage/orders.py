@@ -249,6 +249,20 @@ def unclear(connection: sqlite3.Connection) -> list[Order]:
     return _many(connection, "state = 'unknown' ORDER BY id")
 
 
+def undecided(connection: sqlite3.Connection) -> list[Order]:
+    """Every order that may have been placed without anybody knowing, even if it has not been called unclear yet."""
+    return _many(connection, "state IN ('sent', 'unknown') ORDER BY id")
+
+
+def any_out_of_sight(connection: sqlite3.Connection, apart_from: int, since: int) -> bool:
+    """Whether another order sent since then was paid, or may have been, and cannot be looked at."""
+    row = connection.execute(
+        "SELECT 1 FROM orders WHERE (state = 'charged' OR needs_admin = 1) AND id <> ? AND sent_at >= ? LIMIT 1",
+        (apart_from, since),
+    ).fetchone()
+    return row is not None
+
+
 def interrupted(connection: sqlite3.Connection) -> list[Order]:
     """Orders that a crash left on their way: `reserved` ones never left, `sent` ones may have."""
     return _many(connection, "state IN ('reserved', 'sent') ORDER BY id")
@@ -259,14 +273,15 @@ def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order
     return _many(
         connection,
         "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
-        " AND (?1 IS NULL OR member_id = ?1) ORDER BY id DESC",
+        " AND (? IS NULL OR member_id = ?) ORDER BY id DESC",
+        member_id,
         member_id,
     )
 
 
 def newest_of(connection: sqlite3.Connection, member_id: int, limit: int) -> list[Order]:
     """A member's newest orders, ended or not."""
-    return _many(connection, "member_id = ?1 ORDER BY id DESC LIMIT ?2", member_id, limit)
+    return _many(connection, "member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
 
 
 def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:
@@ -297,11 +312,13 @@ def purge_codes(connection: sqlite3.Connection, seen_before: int) -> int:
     """Forget codes and texts seen before that moment, of ended orders only; return how many SMS that were.
 
     With `secure_delete` on, SQLite overwrites them on disk. A live order keeps its newest code, which is what tells a
-    second SMS from the same one shown again.
+    second SMS from the same one shown again. A code that still waits for its chat is kept until it has arrived.
     """
     return connection.execute(
         "UPDATE sms SET code = NULL, text = NULL, purged = 1 WHERE purged = 0 AND seen_at < ?"
-        " AND order_id IN (SELECT id FROM orders WHERE ended_at IS NOT NULL)",
+        " AND order_id IN (SELECT id FROM orders WHERE ended_at IS NOT NULL)"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE state IN ('pending', 'sending')"
+        "  AND outbox.order_id = sms.order_id AND outbox.revision = sms.revision)",
         (seen_before,),
     ).rowcount
 

@@ -49,18 +49,21 @@ def put(connection: sqlite3.Connection, notice: Notice, now: int, *, repeated: b
     return inserted.rowcount == 1
 
 
-def claim(connection: sqlite3.Connection, busy: Iterable[int], now: int, limit: int) -> list[Letter]:
+def claim(
+    connection: sqlite3.Connection, busy: Iterable[int], now: int, limit: int, least: Urgency = Urgency.TALK
+) -> list[Letter]:
     """Take the most urgent due letter of each chat that is not `busy`, and mark it as being sent.
 
+    Letters that are less urgent than `least` stay where they are.
     The mark is on disk before the first byte leaves, so that a crash in between is known afterwards.
     """
     excluded = sorted(set(busy))
     others = f"chat_id NOT IN ({','.join('?' * len(excluded))})"
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM (SELECT *, row_number() OVER (PARTITION BY chat_id ORDER BY urgency, id) AS place"
-        f" FROM outbox WHERE state = 'pending' AND not_before <= ? AND {others})"
+        f" FROM outbox WHERE state = 'pending' AND not_before <= ? AND urgency <= ? AND {others})"
         " WHERE place = 1 ORDER BY urgency, id LIMIT ?",
-        (now, *excluded, limit),
+        (now, least, *excluded, limit),
     ).fetchall()
     connection.executemany(
         "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?", [(row["id"],) for row in rows]
@@ -68,13 +71,13 @@ def claim(connection: sqlite3.Connection, busy: Iterable[int], now: int, limit: 
     return [_letter(row) for row in rows]
 
 
-def is_due(connection: sqlite3.Connection, busy: Iterable[int], now: int) -> bool:
+def is_due(connection: sqlite3.Connection, busy: Iterable[int], now: int, least: Urgency = Urgency.TALK) -> bool:
     """Whether `claim` would find anything; it spares a write for nothing."""
     excluded = sorted(set(busy))
     row = connection.execute(
-        "SELECT 1 FROM outbox WHERE state = 'pending' AND not_before <= ?"
+        "SELECT 1 FROM outbox WHERE state = 'pending' AND not_before <= ? AND urgency <= ?"
         f" AND chat_id NOT IN ({','.join('?' * len(excluded))}) LIMIT 1",
-        (now, *excluded),
+        (now, least, *excluded),
     ).fetchone()
     return row is not None
 
@@ -110,6 +113,11 @@ def bury(connection: sqlite3.Connection, letter_id: int, error: str, now: int) -
 def revive(connection: sqlite3.Connection) -> int:
     """After a crash: what was being sent goes out again, marked as a possible repeat. Return how many."""
     return connection.execute("UPDATE outbox SET state = 'pending', repeated = 1 WHERE state = 'sending'").rowcount
+
+
+def hurry(connection: sqlite3.Connection, now: int) -> None:
+    """Let everything that waits leave now: a date that was set back has made its waiting meaningless."""
+    connection.execute("UPDATE outbox SET not_before = ? WHERE state = 'pending' AND not_before > ?", (now, now))
 
 
 def next_due(connection: sqlite3.Connection) -> int | None:

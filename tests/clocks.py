@@ -33,6 +33,17 @@ class FastClock:
         await asyncio.sleep(seconds / self.speed)
 
 
+class JumpyClock(FastClock):
+    """A fast clock whose date can be set by `set_by` seconds, as a time server does it; intervals go on evenly."""
+
+    def __init__(self, speed: float, start: float) -> None:
+        super().__init__(speed, start)
+        self.set_by = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.set_by
+
+
 class ManualClock:
     """Time that stands still until `advance` moves it, from `start` (unix seconds).
 

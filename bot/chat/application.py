@@ -77,7 +77,7 @@ class Chat:
         if self.ready.is_set():
             await self.application.shutdown()
         else:
-            await self.application.bot.shutdown()
+            await self.bot.close_connections()
 
     async def _connect(self) -> None:
         """Learn the bot's own name, once; commands that name a bot cannot be told apart without it."""

@@ -1,5 +1,6 @@
 """The connection to Telegram: PTB's bot with our pools and time-outs, and what its errors mean for the desk."""
 
+import asyncio
 import os
 from typing import Any, Final
 
@@ -39,6 +40,10 @@ class DeskBot(ExtBot[None]):
             },
             read_timeout=LONG_POLL_SECONDS + 10,
         )
+
+    async def close_connections(self) -> None:
+        """Close every connection; PTB's own `shutdown` leaves them open when Telegram was never reached."""
+        await asyncio.gather(*(request.shutdown() for request in self._request))
 
 
 def make_bot(config: Telegram) -> DeskBot:

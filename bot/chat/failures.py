@@ -17,22 +17,28 @@ async def run(command: Command, visit: Visit) -> bool:
 
     False when it was turned down or failed in a known way: then trying the very same again is safe.
     """
+    refused = False
     try:
-        visit.require(command.needed)
-        await command.run(visit)
-    except DeskError as error:
-        log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
-        await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
-        if isinstance(error, TokenRejected):
-            await visit.desk.alert_token()
-        return False
+        try:
+            visit.require(command.needed)
+            await command.run(visit)
+        except DeskError as error:
+            refused = True
+            await _say_no(command, visit, error)
     except sqlite3.Error:
         log.exception("/%s by %s: the database cannot be used", command.name, visit.member.user_id)
         await _apologise(visit, texts.storage_trouble())
     except Exception:
         log.exception("/%s by %s broke off", command.name, visit.member.user_id)
         await _apologise(visit, texts.internal_error())
-    return True
+    return not refused
+
+
+async def _say_no(command: Command, visit: Visit, error: DeskError) -> None:
+    log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
+    await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
+    if isinstance(error, TokenRejected):
+        await visit.desk.alert_token()
 
 
 async def _apologise(visit: Visit, text: str) -> None:

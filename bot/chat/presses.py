@@ -35,15 +35,14 @@ async def press(visit: Visit, data: str | None) -> None:
         # Before the button is used up: it must still work for whoever may press it.
         await visit.sender.answer_press(visit.callback_id or "", refusal, alert=True)
         return
-    if not await visit.desk.database.transact(
-        lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)
-    ):
+    # A database that cannot be written is waited out: to fail here would lose the press without a word.
+    if not await visit.desk.insist(lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)):
         await visit.toast(texts.used_button())
         return
     await visit.toast()
     # Errors of a press are answered like those of the command that it stands for.
     if not await failures.run(command, visit):
-        await visit.desk.database.transact(lambda connection: buttons.free(connection, button.nonce, visit.key))
+        await visit.desk.insist(lambda connection: buttons.free(connection, button.nonce, visit.key))
 
 
 def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None:

@@ -40,7 +40,8 @@ class Desk:
     """The desk's parts.
 
     `creating` lets one create at a time through where a repeat could charge twice; `placing` holds the keys of
-    the commands that are placing an order right now, so that nobody takes theirs for left over. `reconciled`
+    the commands that are placing an order right now, so that nobody takes theirs for left over. `unclear_since`
+    says since when (monotonic seconds) this process has known an order as unclear. `reconciled`
     is set once every order that lived at the start has been looked at: no new one is placed before.
     """
 
@@ -53,6 +54,7 @@ class Desk:
     signals: Signals = field(default_factory=Signals)
     creating: asyncio.Lock = field(default_factory=asyncio.Lock)
     placing: set[str] = field(default_factory=set)
+    unclear_since: dict[int, float] = field(default_factory=dict)
     reconciled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 120
 """How long a charge may take to show in the balance before its absence counts as evidence."""
 
+_PATIENCE_SECONDS: Final = 5 * GRACE_SECONDS
+"""How long an order that cannot be read may keep an unclear one, and with it the whole team, from a decision."""
+
+_LONGEST_LIFE: Final = 24 * 3600 * 1000
+"""Milliseconds after which no rented number is expected to give its money back any more."""
+
 INTERRUPTED: Final = "INTERRUPTED"
 """Why an order was refused that broke off before anything was sent: its command may still run."""
 
@@ -40,11 +46,12 @@ class Verdict(Enum):
     AMBIGUOUS = auto()
 
 
-def judge(*, before: int | None, now: int, price: int, age_seconds: float, moved: bool) -> Verdict:
+def judge(*, before: int | None, now: int, price: int, age_seconds: float, moved: bool, blurred: bool) -> Verdict:
     """Weigh the balance (IDR) `before` the create against `now`.
 
-    `moved` says that a refund was booked meanwhile: then nothing can be told apart any more. An unchanged balance is
-    evidence only after the grace time; a balance lower by exactly the price is evidence at once.
+    `moved` says that a refund was booked meanwhile: then nothing can be told apart any more. `blurred` says that one
+    may have come unseen: then an unchanged balance may be a charge and a refund. An unchanged balance is evidence only
+    after the grace time; a balance lower by exactly the price is evidence at once.
     """
     if before is None or moved:
         return Verdict.AMBIGUOUS if age_seconds >= GRACE_SECONDS else Verdict.TOO_EARLY
@@ -52,7 +59,17 @@ def judge(*, before: int | None, now: int, price: int, age_seconds: float, moved
         return Verdict.CHARGED
     if age_seconds < GRACE_SECONDS:
         return Verdict.TOO_EARLY
-    return Verdict.NOT_CHARGED if now == before and price > 0 else Verdict.AMBIGUOUS
+    return Verdict.NOT_CHARGED if now == before and price > 0 and not blurred else Verdict.AMBIGUOUS
+
+
+def age_seconds(desk: Desk, order: Order) -> float:
+    """For how long this process has known the order as unclear.
+
+    By the clock that only grows: a date that is set forward must not pass for the grace time, and one that is set
+    back must not keep the whole team waiting. A restart counts anew.
+    """
+    now = desk.clock.monotonic()
+    return now - desk.unclear_since.setdefault(order.id, now)
 
 
 async def recover(desk: Desk) -> int:
@@ -91,16 +108,22 @@ async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
 
 async def look_into(desk: Desk) -> None:
     """Settle or release unclear orders on evidence, or hand them to an admin."""
-    for order in await desk.database.read(orders.unclear):
+    unclear = await desk.database.read(orders.unclear)
+    for gone in desk.unclear_since.keys() - {order.id for order in unclear}:
+        del desk.unclear_since[gone]
+    for order in unclear:
         if order.needs_admin or order.command_key in desk.placing:
             continue
+        age = age_seconds(desk, order)
+        all_seen = await _refresh_others(desk)
+        if not all_seen and age < _PATIENCE_SECONDS:
+            return
         try:
-            await _refresh_others(desk)
             balance = await desk.sms.balance()
         except SmsError as error:
             log.warning("order %s stays unclear: %s", order.id, error)
             return
-        await _act(desk, order, balance)
+        await _act(desk, order, balance, age, all_seen=all_seen)
 
 
 async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) -> Order:
@@ -136,22 +159,37 @@ async def miss(desk: Desk, order: Order) -> None:
     await desk.transact(body)
 
 
-async def _refresh_others(desk: Desk) -> None:
-    """Book whatever the other orders have to say first, so that a refund is not mistaken for evidence."""
+async def _refresh_others(desk: Desk) -> bool:
+    """Book whatever the other orders have to say first, so that a refund is not mistaken for evidence.
+
+    Say whether each of them could be seen.
+    """
+    all_seen = True
     for other in await desk.database.read(orders.watched):
-        if other.remote_id is not None and not other.needs_admin:
+        if other.remote_id is None or other.needs_admin:
+            continue
+        try:
             await tracking.record(desk, other.id, await desk.sms.read(other.remote_id, Priority.WATCH))
+        except SmsError as error:
+            log.warning("order %s hides what it may have given back: %s", other.id, error)
+            all_seen = False
+    return all_seen
 
 
-async def _act(desk: Desk, order: Order, balance: int) -> None:
-    sent_at = order.sent_at or order.created_at
-    refunded = await desk.database.read(lambda connection: ledger.refunded_since(connection, sent_at))
+async def _act(desk: Desk, order: Order, balance: int, age: float, *, all_seen: bool) -> None:
+    since = desk.now - _LONGEST_LIFE
+
+    def look(connection: sqlite3.Connection) -> tuple[bool, bool]:
+        return ledger.refunded_after(connection, order.id), orders.any_out_of_sight(connection, order.id, since)
+
+    moved, out_of_sight = await desk.database.read(look)
     verdict = judge(
         before=order.balance_before,
         now=balance,
         price=order.price,
-        age_seconds=(desk.now - sent_at) / 1000,
-        moved=refunded > 0,
+        age_seconds=age,
+        moved=moved,
+        blurred=out_of_sight or not all_seen,
     )
     if verdict is Verdict.CHARGED:
         await _settle(desk, order)
@@ -208,8 +246,8 @@ async def _ask_admin(desk: Desk, order: Order, balance: int) -> None:
 
 async def _end_missing(desk: Desk, order: Order, *, refund: bool) -> None:
     def body(connection: sqlite3.Connection) -> None:
-        if not _unchanged(connection, order, order.state):
-            return
+        if not (_unchanged(connection, order, order.state) and tracking.known(connection, order.id).needs_admin):
+            return  # SMSCode shows it again, and knows better
         now = desk.now
         state = OrderState.CANCELED if refund else OrderState.COMPLETED
         back = ledger.refund(connection, order.id, "resolved by an admin", now) if refund else 0

@@ -22,6 +22,7 @@ from bot.domain.errors import (
     NotSent,
     OrderingPaused,
     ProductGone,
+    Refusal,
     SmsError,
     Unclear,
     UnknownName,
@@ -241,7 +242,7 @@ async def _create(desk: Desk, search: _Search, order: Order) -> Order:
     """Send the create and write down what became of it.
 
     Raises:
-        ApiError, NotSent, AccountBusy: it was not placed; its hold is released.
+        ApiError, NotSent, Refusal: it was not placed; its hold is released.
     """
     try:
         if desk.sms.creates_are_repeatable:
@@ -249,17 +250,16 @@ async def _create(desk: Desk, search: _Search, order: Order) -> Order:
         async with desk.creating:
             await _check_nothing_unclear(desk)
             return await _send(desk, search, order, await _affordable(desk, order))
-    except (SmsError, AccountBusy) as error:
+    except (SmsError, Refusal) as error:
         await _refuse(desk, order, error)
         raise
 
 
 async def _check_nothing_unclear(desk: Desk) -> None:
     """While one create is unclear, another would blur the only evidence there is: the balance."""
-    for other in await desk.database.read(orders.unclear):
+    for other in await desk.database.read(orders.undecided):
         if not other.needs_admin:
-            age = (desk.now - (other.sent_at or desk.now)) / 1000
-            raise AccountBusy(other.id, max(5, round(evidence.GRACE_SECONDS - age)))
+            raise AccountBusy(other.id, max(5, round(evidence.GRACE_SECONDS - evidence.age_seconds(desk, other))))
 
 
 async def _affordable(desk: Desk, order: Order) -> int:
@@ -273,7 +273,11 @@ async def _affordable(desk: Desk, order: Order) -> int:
 
 
 async def _send(desk: Desk, search: _Search, order: Order, balance_before: int | None) -> Order:
-    await desk.transact(lambda connection: orders.mark_sent(connection, order.id, balance_before, desk.now))
+    def leave(connection: sqlite3.Connection) -> None:
+        _check_may_order(connection, order.member_id)  # it may have waited long for its turn
+        orders.mark_sent(connection, order.id, balance_before, desk.now)
+
+    await desk.transact(leave)
     try:
         remote = await desk.sms.create(CreateRequest(order.request_body, order.request_key))
     except (ApiError, NotSent):

@@ -16,6 +16,7 @@ from bot.domain.notices import (
     Rejected,
     TryLater,
     Unreachable,
+    Urgency,
 )
 from bot.services.desk import Desk
 from bot.workers.waiting import finish, wait_for
@@ -29,6 +30,9 @@ Deliver = Callable[[Letter], Awaitable[Delivery]]
 _AT_ONCE: Final = 32
 _LONGEST_WAIT: Final = 30.0
 _LONGEST_PAUSE: Final = 60.0
+_SET_BACK: Final = 2.0
+"""Seconds that the date may go back at once before it counts as set anew."""
+
 _MOST_REJECTIONS: Final = 3
 _MOST_BREAKS: Final = 10
 _TRIED_ON: Final = (NoticeKind.CODE, NoticeKind.ALERT)
@@ -38,41 +42,66 @@ _KEPT_FOR: Final = 24 * 3600 * 1000
 
 
 class Courier:
-    """Takes due letters, tries each once, and books what became of it."""
+    """Takes due letters, tries each once, and books what became of it.
+
+    A chat is given one letter at a time, except that a code does not wait for a letter that waits for its place.
+    """
 
     def __init__(self, desk: Desk, deliver: Deliver) -> None:
         self._desk = desk
         self._deliver = deliver
-        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._codes: dict[int, asyncio.Task[None]] = {}
+        self._others: dict[int, asyncio.Task[None]] = {}
+        self._ahead = desk.clock.now() - desk.clock.monotonic()
 
     async def run(self) -> None:
         """Deliver for ever; when asked to stop, let what is under way come to its end."""
         await self._desk.database.transact(outbox.revive)
+        await self._hurry()
         try:
             while True:
+                if self._date_was_set_back():
+                    await self._hurry()
                 await self._start_due()
                 await wait_for(self._desk.signals.outbox, self._desk.clock, await self._wait_seconds())
         except asyncio.CancelledError:
-            await finish(self._busy.values())
+            await finish([*self._codes.values(), *self._others.values()])
             raise
 
-    async def _start_due(self) -> None:
-        free = _AT_ONCE - len(self._busy)
-        if free <= 0:
-            return
-        busy = list(self._busy)
-        now = self._desk.now
-        if not await self._desk.database.read(lambda connection: outbox.is_due(connection, busy, now)):
-            return
-        letters = await self._desk.database.transact(lambda connection: outbox.claim(connection, busy, now, free))
-        for letter in letters:
-            chat_id = letter.notice.chat_id
-            task = asyncio.create_task(self._carry(letter), name=f"letter {letter.id}")
-            self._busy[chat_id] = task
-            task.add_done_callback(partial(self._done, chat_id))
+    async def _hurry(self) -> None:
+        await self._desk.database.transact(lambda connection: outbox.hurry(connection, self._desk.now))
 
-    def _done(self, chat_id: int, _: asyncio.Task[None]) -> None:
-        self._busy.pop(chat_id, None)
+    def _date_was_set_back(self) -> bool:
+        """Whether the date has gone back against the clock that only grows: then no letter's date means anything."""
+        ahead = self._desk.clock.now() - self._desk.clock.monotonic()
+        was_ahead, self._ahead = self._ahead, ahead
+        return ahead < was_ahead - _SET_BACK
+
+    async def _start_due(self) -> None:
+        codes, busy = list(self._codes), [*self._codes, *self._others]
+        room_for_codes, room = _AT_ONCE - len(self._codes), _AT_ONCE - len(self._others)
+        now = self._desk.now
+
+        def is_due(connection: sqlite3.Connection) -> bool:
+            return outbox.is_due(connection, codes, now, Urgency.CODE) or outbox.is_due(connection, busy, now)
+
+        def claim(connection: sqlite3.Connection) -> list[Letter]:
+            first = outbox.claim(connection, codes, now, room_for_codes, Urgency.CODE)
+            taken = {*busy, *(letter.notice.chat_id for letter in first)}
+            return first + outbox.claim(connection, taken, now, room)
+
+        if await self._desk.database.read(is_due):
+            for letter in await self._desk.database.transact(claim):
+                self._start(letter)
+
+    def _start(self, letter: Letter) -> None:
+        chat_id = letter.notice.chat_id
+        lane = self._codes if letter.notice.urgency is Urgency.CODE else self._others
+        lane[chat_id] = asyncio.create_task(self._carry(letter), name=f"letter {letter.id}")
+        lane[chat_id].add_done_callback(partial(self._done, lane, chat_id))
+
+    def _done(self, lane: dict[int, asyncio.Task[None]], chat_id: int, _: asyncio.Task[None]) -> None:
+        lane.pop(chat_id, None)
         self._desk.signals.outbox.set()
 
     async def _carry(self, letter: Letter) -> None:
@@ -180,4 +209,4 @@ class Courier:
         if due is None:
             return _LONGEST_WAIT
         # A letter that is due but whose chat is busy is started by that chat's own wake-up call.
-        return min(max((due - self._desk.now) / 1000, 0.05 if not self._busy else 1.0), _LONGEST_WAIT)
+        return min(max((due - self._desk.now) / 1000, 1.0 if self._codes or self._others else 0.05), _LONGEST_WAIT)

@@ -50,6 +50,7 @@ class Intake:
     async def run(self) -> None:
         """Ask, keep, confirm; for ever."""
         while True:
+            asked_at, offset = self._desk.clock.monotonic(), self._offset
             try:
                 updates = await self._fetch(self._offset)
             except SecondBot as error:
@@ -62,10 +63,13 @@ class Intake:
                 self._conflicts = self._failures = self._rejections = 0
                 self._was_accepted = True
                 await self.keep(updates)
+                if self._offset == offset and self._desk.clock.monotonic() - asked_at < _FIRST_PAUSE:
+                    # Telegram holds back an answer that has nothing in it; whatever does not would be asked on and on.
+                    await self._desk.clock.sleep(_FIRST_PAUSE)
 
     async def keep(self, updates: Sequence[Raw]) -> None:
         """Put updates into the inbox; only then may the offset move past them."""
-        usable = [update for update in updates if isinstance(update.get("update_id"), int)]
+        usable = [update for update in updates if _whole(update.get("update_id")) is not None]
         arrivals = [arrival for arrival in map(arrival_of, usable) if await self._welcome(arrival)]
         if arrivals:
             await self._desk.database.transact(lambda connection: inbox.store(connection, arrivals, self._desk.now))

@@ -116,7 +116,9 @@ async def test_while_one_is_unclear_nobody_can_blur_the_picture(scene: Scene) ->
 
 
 async def test_a_balance_that_proves_nothing_is_left_to_an_admin(scene: Scene) -> None:
-    await unclear_order(scene, Trouble(FaultKind.RESET_AFTER, effect=True))
+    scene.sms.faults.add(Fault(kind=FaultKind.SILENCE_AFTER, route="POST /v1/orders"))
+    scene.say(OMAR, "/order whatsapp indonesia")
+    await scene.until(lambda: bool(scene.sms.books.orders))
     scene.sms.set_balance(500_000)
     alert = await scene.hears("Order #1 needs your word", ADA)
     assert "Rp 150.000 before it and is Rp 500.000 now" in alert.text

@@ -232,3 +232,18 @@ def test_a_good_link_is_not_held_for_broken() -> None:
     assert (
         _broken_links(README, "[a](docs/index.md#otpdesk-documentation) [b](LICENSE) [c](https://example.com/x)") == []
     )
+
+
+def test_each_test_that_a_page_names_exists() -> None:
+    named = {
+        (path, name)
+        for page in _pages()
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not Path(path).exists() or (name and f"def {name}(" not in Path(path).read_text(encoding="utf-8"))
+    ]
+    assert missing == []

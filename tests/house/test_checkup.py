@@ -1,0 +1,169 @@
+"""`otpdesk check` and `otpdesk healthy`: what they find, what they say to do, and how they exit."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bot import cli
+from bot.checkup import Line, Mark, check, is_alive
+from bot.config import Settings
+from bot.sandbox.bot_api import DEFAULT_TOKEN, TelegramWorld, bot_app
+from bot.sandbox.server import LoopbackServer
+from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app
+from storage.database import Database, heartbeat_of
+
+DEAD = "http://127.0.0.1:9"
+
+
+class _Servers:
+    """Both simulators and how to reach them."""
+
+    def __init__(self, telegram_url: str, sms_url: str, sms: SmsWorld) -> None:
+        self.telegram_url = telegram_url
+        self.sms_url = sms_url
+        self.sms = sms
+
+    def settings(
+        self, folder: Path, *, telegram_token: str = DEFAULT_TOKEN, sms_token: str = DEFAULT_BEARER
+    ) -> Settings:
+        return Settings.model_validate(
+            {
+                "telegram": {"token": telegram_token, "base_url": self.telegram_url},
+                "smscode": {"token": sms_token, "base_url": self.sms_url},
+                "access": {"owners": [1001]},
+                "storage": {"path": folder / "desk.sqlite3"},
+            }
+        )
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[_Servers]:
+    sms = SmsWorld()
+    async with LoopbackServer(bot_app(TelegramWorld())) as chat, LoopbackServer(sms_app(sms)) as api:
+        yield _Servers(chat.url, api.url, sms)
+
+
+def _by_name(lines: list[Line]) -> dict[str, Line]:
+    return {line.name: line for line in lines}
+
+
+async def test_all_is_well_before_the_first_start_and_nothing_is_made(servers: _Servers, tmp_path: Path) -> None:
+    lines = _by_name(await check(servers.settings(tmp_path), None))
+    assert {name: line.mark for name, line in lines.items()} == dict.fromkeys(
+        ("configuration", "disk", "sqlite", "database", "telegram", "smscode", "clock"), Mark.OK
+    )
+    assert lines["telegram"].found == "@otpdesk_bot"
+    assert lines["smscode"].found == "contract guide, balance Rp 150.000"
+    assert list(tmp_path.iterdir()) == []
+    assert servers.sms.books.charges == []
+
+
+async def test_wrong_tokens_are_named_with_their_remedy_and_never_shown(servers: _Servers, tmp_path: Path) -> None:
+    telegram_token = "7100000009:AAthis_is_not_the_token_of_any_bot"
+    settings = servers.settings(tmp_path, telegram_token=telegram_token, sms_token="wrong-token")
+    lines = _by_name(await check(settings, None))
+    assert (lines["telegram"].mark, lines["smscode"].mark) == (Mark.WRONG, Mark.WRONG)
+    assert "BotFather" in lines["telegram"].remedy
+    assert "account settings" in lines["smscode"].remedy
+    said = " ".join(f"{line.found} {line.remedy}" for line in lines.values())
+    assert telegram_token not in said
+    assert "wrong-token" not in said
+
+
+async def test_an_empty_account_is_a_warning(servers: _Servers, tmp_path: Path) -> None:
+    servers.sms.set_balance(0)
+    line = _by_name(await check(servers.settings(tmp_path), None))["smscode"]
+    assert line.mark is Mark.WARNING
+    assert "top the account up" in line.remedy
+
+
+async def test_servers_that_cannot_be_reached_are_wrong_and_the_clock_unknown(tmp_path: Path) -> None:
+    lines = _by_name(await check(_Servers(DEAD, DEAD, SmsWorld()).settings(tmp_path), None))
+    assert {name: lines[name].mark for name in ("telegram", "smscode", "clock")} == {
+        "telegram": Mark.WRONG,
+        "smscode": Mark.WRONG,
+        "clock": Mark.WARNING,
+    }
+
+
+async def test_a_database_is_looked_at_and_left_as_it_is(servers: _Servers, tmp_path: Path) -> None:
+    settings = servers.settings(tmp_path)
+    database = await Database.open(settings.storage.path)
+    await database.close()
+    before = settings.storage.path.read_bytes()
+    line = _by_name(await check(settings, None))["database"]
+    assert (line.mark, line.found) == (Mark.OK, f"{settings.storage.path}, the books agree")
+    assert settings.storage.path.read_bytes() == before
+
+    tampered = sqlite3.connect(settings.storage.path)
+    with tampered:
+        tampered.execute("INSERT INTO budget (owner, period, cap, settled) VALUES (5, '2026-03-14', 9, 7)")
+    tampered.close()
+    line = _by_name(await check(settings, None))["database"]
+    assert line.mark is Mark.WRONG
+    assert "member 5, 2026-03-14" in line.found
+
+    settings.storage.path.write_bytes(b"not a database at all, but long enough to be looked at")
+    line = _by_name(await check(settings, None))["database"]
+    assert line.mark is Mark.WRONG
+    assert "storage.path" in line.remedy
+
+
+async def test_a_configuration_that_others_can_read_is_a_warning(servers: _Servers, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.touch(mode=0o644)
+    settings = servers.settings(tmp_path)
+    assert _by_name(await check(settings, path))["configuration"].mark is Mark.WARNING
+    path.chmod(0o600)
+    assert _by_name(await check(settings, path))["configuration"].mark is Mark.OK
+
+
+def _written(folder: Path) -> Path:
+    path = folder / "config.toml"
+    path.write_text(
+        f'[telegram]\ntoken = "{DEFAULT_TOKEN}"\nbase_url = "{DEAD}"\n[smscode]\ntoken = "t"\nbase_url = "{DEAD}"\n'
+        f'[access]\nowners = [1]\n[storage]\npath = "{folder}/desk.sqlite3"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_check_exits_with_one_when_something_is_wrong(tmp_path: Path, as_json: bool) -> None:
+    arguments = ["check", "--config", str(_written(tmp_path)), *(["--json"] if as_json else [])]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == 1
+    if as_json:
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert {line["name"]: line["mark"] for line in lines}["telegram"] == "wrong"
+    else:
+        assert "✗ telegram" in result.stdout
+        assert "→  check telegram.base_url and the network" in result.stdout
+
+
+def test_a_desk_is_healthy_while_its_sign_of_life_is_fresh(tmp_path: Path) -> None:
+    config = _written(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(cli.app, ["healthy", "--config", str(config)]).exit_code == 1
+    heartbeat = heartbeat_of(tmp_path / "desk.sqlite3")
+    heartbeat.touch()
+    assert runner.invoke(cli.app, ["healthy", "--config", str(config)]).exit_code == 0
+    old = time.time() - 61
+    os.utime(heartbeat, (old, old))
+    assert not is_alive(tmp_path / "desk.sqlite3")
+    assert runner.invoke(cli.app, ["healthy", "--config", str(config)]).exit_code == 1
+
+
+def test_a_configuration_with_mistakes_names_each_and_exits_with_two(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[telegram]\ntoken = "x"\n[limits]\ndaly = 5\n', encoding="utf-8")
+    result = CliRunner().invoke(cli.app, ["run", "--config", str(path)])
+    assert result.exit_code == 2
+    for key in ("telegram", "limits.daly", "smscode", "access"):
+        assert key in result.stderr
