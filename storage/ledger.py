@@ -71,6 +71,14 @@ def settle(connection: sqlite3.Connection, order_id: int, charged: int, now: int
     _enter(connection, account, "free", "spent", charged - account.held, "overcharge", now)
 
 
+def overcharge(connection: sqlite3.Connection, order_id: int, extra: int, now: int) -> None:
+    """Book what an order turned out to cost beyond what it was settled at; it is recorded, never refused."""
+    account = _account(connection, order_id)
+    _move(connection, account, settled=extra)
+    connection.execute("UPDATE orders SET charged = charged + ? WHERE id = ?", (extra, order_id))
+    _enter(connection, account, "free", "spent", extra, "overcharge", now)
+
+
 def release(connection: sqlite3.Connection, order_id: int, reason: str, now: int) -> int:
     """Give an order's whole hold back to what is free; return how much (IDR) that was."""
     account = _account(connection, order_id)

@@ -367,6 +367,10 @@ _ALERTS: Mapping[str, str] = {
         "nothing. Look into the SMSCode dashboard, then send <code>/resolve {order} charged</code> or "
         "<code>/resolve {order} refunded</code>."
     ),
+    "overcharge": (
+        "Order #{order} cost more than the catalog said: the balance fell by {fell} instead of {price}. The difference "
+        "counts against its member's limits. If something else spends from this account, give the desk one of its own."
+    ),
     "missing": (
         "SMSCode no longer knows order #{order}. Look into the dashboard, then send "
         "<code>/resolve {order} charged</code> or <code>/resolve {order} refunded</code>."
@@ -384,7 +388,7 @@ _ALERTS: Mapping[str, str] = {
 def alert(facts: Facts) -> str:
     """The text behind an alert's `what`; one without a text shows its facts as they are."""
     template = _ALERTS.get(str(facts.get("what")), "{what}")
-    money = {"before", "balance"}
+    money = {"before", "balance", "fell", "price"}
     shown = {
         name: format_amount(value)
         if name in money and isinstance(value, int)

@@ -249,7 +249,10 @@ async def _create(desk: Desk, search: _Search, order: Order) -> Order:
             return await _send(desk, search, order, balance_before=None)
         async with desk.creating:
             await _check_nothing_unclear(desk)
-            return await _send(desk, search, order, await _affordable(desk, order))
+            balance = await _affordable(desk, order)
+            placed = await _send(desk, search, order, balance)
+            await _compare_charge(desk, placed, balance)
+            return placed
     except (SmsError, Refusal) as error:
         await _refuse(desk, order, error)
         raise
@@ -289,6 +292,31 @@ async def _send(desk: Desk, search: _Search, order: Order, balance_before: int |
         log.exception("order %s: the create broke off", order.id)
         return await evidence.leave_unclear(desk, order, type(error).__name__)
     return await _confirm(desk, search, order, remote)
+
+
+async def _compare_charge(desk: Desk, order: Order, before: int) -> None:
+    """Where SMSCode does not say what an order cost, the balance does: it may be dearer now than the catalog said.
+
+    A refund of another order hides a part of it; nothing but spending shows more of it than there is.
+    """
+    if order.remote_id is None:
+        return
+    try:
+        fell = before - await desk.sms.balance()
+    except SmsError as error:
+        log.warning("order %s: its charge could not be compared: %s", order.id, error)
+        return
+    extra = fell - order.charged
+    if extra <= 0:
+        return
+
+    def body(connection: sqlite3.Connection) -> None:
+        ledger.overcharge(connection, order.id, extra, desk.now)
+        key = f"{order.id}:overcharge"
+        desk.alert(connection, key, what="overcharge", order=order.id, fell=fell, price=order.charged)
+        audit.write(connection, desk.now, audit.DESK, "order.overcharge", order_id=order.id, extra=extra)
+
+    await desk.insist(body)
 
 
 async def _confirm(desk: Desk, search: _Search, order: Order, remote: RemoteOrder) -> Order:

@@ -1,6 +1,6 @@
 """Step 1 of the guide: what the account has, and an order that it cannot pay."""
 
-from bot.sandbox.bot_api import OMAR
+from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind
 from tests.scene import Scene
 
@@ -39,4 +39,21 @@ async def test_a_balance_spent_elsewhere_while_the_order_was_on_its_way_is_told_
     assert scene.sms.books.charges == []
     assert scene.sms.books.requests[CREATE] == 1
     await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.reconcile()
+
+
+async def test_a_price_that_rose_behind_the_catalog_is_booked_as_it_was_charged(scene: Scene) -> None:
+    scene.sms.clear_catalog()
+    product = scene.sms.set_product("indonesia", "whatsapp", 4_000, 9)
+    scene.sms.set_product("indonesia", "telegram", 2_000, 9)
+    scene.sms.set_balance(200_000)
+    await scene.ask(OMAR, "/catalog whatsapp indonesia", "Rp 4.000")
+    scene.sms.set_product("indonesia", "whatsapp", 99_000, 9, product_id=product)
+    order = await scene.order("whatsapp indonesia max=5000")
+    assert order.price == 99_000
+    alert = await scene.hears("cost more than the catalog said", ADA, anew=False)
+    assert "Rp 99.000 instead of Rp 4.000" in alert.text
+    await scene.ask(OMAR, "/whoami", "You today: Rp 99.000 of Rp 100.000 · Rp 1.000 left")
+    await scene.ask(OMAR, "/order telegram indonesia", "has only Rp 1.000 left")
+    await scene.ask(OMAR, "/cancel", "Rp 99.000 came back")
     await scene.reconcile()

@@ -415,6 +415,11 @@ class Books(RuleBasedStateMachine):
             orders.mark_refused(self.connection, order_id, "X", NOW)
         booked.held, booked.under_way = 0, False
 
+    @rule(order_id=paid, extra=st.sampled_from([1, 33, 150]))
+    def overcharge(self, order_id: int, extra: int) -> None:
+        ledger.overcharge(self.connection, order_id, extra, NOW)
+        self.model.orders[order_id].charged += extra
+
     @rule(order_id=paid, assumed=st.booleans())
     def refund(self, order_id: int, assumed: bool) -> None:
         booked = self.model.orders[order_id]
