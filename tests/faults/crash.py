@@ -36,6 +36,8 @@ GROUPS = {member: -1001700000000 - member for member in MEMBERS}
 DAILY_CAP = 60_000
 _BOT_SAYS_REPEAT = "Sent again"
 _REST_SECONDS = 60.0
+_IN_HAND = 1.0
+"""Real seconds in which a code that was read may not be on disk yet when the kill comes."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Verdict:
     orders: int = 0
     codes: int = 0
     repeats: int = 0
+    replaced: int = 0
+    """Codes read in the moment of a kill, and replaced by the next SMS before the desk could ask again."""
     faults: int = 0
     broken: list[str] = field(default_factory=list)
 
@@ -58,6 +62,7 @@ class Verdict:
         return (
             f"crash proof {outcome}: {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
             f"{self.commands} commands, {self.orders} orders, {self.codes} codes, {self.repeats} labelled repeats, "
+            f"{self.replaced} replaced at SMSCode before they could be asked for again, "
             f"{self.faults} injected faults"
         )
 
@@ -98,6 +103,7 @@ class Stage:
     desk: Desk
     database: Path
     dice: random.Random
+    killed_at: list[float] = field(default_factory=list)
     commands: list[tuple[int, int]] = field(default_factory=list)
     """Chat and message id of every command said."""
 
@@ -116,6 +122,7 @@ async def prove(kills: int, seed: int, folder: Path) -> Verdict:
         for _ in range(kills):
             await stage.desk.start()
             await asyncio.sleep(stage.dice.uniform(0.5, 2.5))
+            stage.killed_at.append(stage.sms.now())
             await stage.desk.kill()
         load.cancel()
         await asyncio.gather(load, return_exceptions=True)
@@ -352,13 +359,25 @@ def _judge_codes(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> N
         number = stage.sms.order(sms.order_id).phone_number
         copies = [text for text in texts if sms.code in text and number in text]
         fresh = [text for text in copies if _BOT_SAYS_REPEAT not in text]
-        if not copies:
+        if not copies and _was_replaced(stage, sms):
+            verdict.replaced += 1
+        elif not copies:
             verdict.broken.append(f"the code of {sms.order_id} was shown and never delivered")
         if len(fresh) > 1:
             verdict.broken.append(f"the code of {sms.order_id} came {len(fresh)} times without saying so")
         verdict.repeats += max(0, len(copies) - 1)
+    if verdict.replaced > 1 + verdict.kills // 20:
+        verdict.broken.append(f"{verdict.replaced} codes lost to a kill and the next SMS are more than chance explains")
     if verdict.repeats > verdict.kills + verdict.faults:
         verdict.broken.append(f"{verdict.repeats} repeats for {verdict.kills} kills and {verdict.faults} faults")
+
+
+def _was_replaced(stage: Stage, sms: sms_api.Sms) -> bool:
+    """Whether the desk was killed with this code in its hands, and SMSCode has shown only a younger one since."""
+    shown_at = sms.shown_at or 0.0
+    in_hand = any(shown_at <= moment <= shown_at + _IN_HAND * SPEED for moment in stage.killed_at)
+    younger = any(other.at > sms.at for other in stage.sms.books.messages_of(sms.order_id))
+    return in_hand and younger
 
 
 def _judge_commands(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:

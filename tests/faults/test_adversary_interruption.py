@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.errors import AccountBusy
 from bot.sandbox.bot_api import OMAR
+from bot.sandbox.sms_api import SmsWorld
 from bot.services import evidence, ordering
 from bot.services.ordering import OrderCommand
 from storage import ledger, orders
@@ -26,11 +27,18 @@ def command(number: int) -> OrderCommand:
     return OrderCommand(f"t-{number}", OMAR, OMAR, None, "whatsapp", ("indonesia",))
 
 
+def _open(folder: Path) -> contextlib.AbstractAsyncContextManager[Scene]:
+    """A hurried desk whose numbers live on: an expiry would pay back what the desk cannot know of any more."""
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, order_lifetime=10**7)
+    return open_scene(folder, clock=clock, sms=sms, limits=ROOMY)
+
+
 async def test_a_create_cancelled_at_any_moment_is_never_paid_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
-    async with open_scene(tmp_path, clock=FastClock(HURRY, NOON), limits=ROOMY) as scene:
+    async with _open(tmp_path) as scene:
         desk = scene.app.desk
         for number in range(ROUNDS):
             paid = len(scene.sms.books.charges)
@@ -53,7 +61,7 @@ async def test_a_create_cancelled_at_any_moment_is_never_paid_twice(
 async def test_a_disk_that_comes_and_goes_loses_no_command_and_buys_none_twice(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     with Disk() as disk:
-        async with open_scene(tmp_path, clock=FastClock(HURRY, NOON), limits=ROOMY) as scene:
+        async with _open(tmp_path) as scene:
             people = [await scene.hire(9000 + number, f"Member {number}") for number in range(6)]
             for user_id in people:
                 scene.say(user_id, "/order whatsapp indonesia")
