@@ -93,7 +93,11 @@ class GuideAdapter:
 
     async def read(self, remote_id: str, priority: Priority = Priority.WATCH) -> RemoteOrder:
         path = f"/v1/orders/{quote(remote_id, safe='')}"
-        return decode_order(await self._wire.send(Call("GET", path, priority=priority)))
+        order = decode_order(await self._wire.send(Call("GET", path, priority=priority)))
+        if order.remote_id != remote_id:
+            # A proxy that mixes answers up must not put one person's code into another one's chat.
+            raise Unclear("SMSCode answered about another order", request_id=order.request_id)
+        return order
 
     async def cancel(self, remote_id: str) -> None:
         await self._wire.send(Call("POST", f"/v1/orders/{quote(remote_id, safe='')}/cancel"))

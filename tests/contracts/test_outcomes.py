@@ -396,6 +396,19 @@ class TestGuideAnswersAfterTheEffect:
         assert told.order.expires_at.isoformat() == "2026-03-14T12:05:00+00:00"
 
 
+class TestAnswersMixedUp:
+    """Somebody between the desk and SMSCode hands out the answer to another question."""
+
+    async def test_an_answer_about_another_order_is_nobodys(self, bench: Bench) -> None:
+        created = await bench.sms.create(bench.request(await bench.offer()))
+        bench.world.arrive(created.remote_id, code="135790")
+        bench.meddler.spoil = altered(lambda data: data | {"order_id": "ord_of_somebody_else"})
+        with pytest.raises(Unclear, match="another order"):
+            await bench.sms.read(created.remote_id)
+        bench.meddler.spoil = None
+        assert (await bench.sms.read(created.remote_id)).code == "135790"
+
+
 class TestEndlessAnswers:
     async def test_a_body_beyond_any_size_is_not_taken_in(self, bench: Bench) -> None:
         """Not even one that is small on the wire."""
