@@ -40,7 +40,7 @@ test: install ## Everything that proves it
 
 coverage: install ## The lines that the tests within one process reach; fails under 90 %
 	@$(PYTEST) -n 3 --cov --cov-report=term tests/domain tests/storage tests/contracts tests/chat tests/workers \
-		tests/flows tests/house tests/sandbox/test_bot_api.py tests/sandbox/test_sms_api.py
+		tests/flows tests/house tests/sandbox
 
 prove: install ## The books against ten times as many made-up histories
 	@OTPDESK_EXAMPLES=2000 OTPDESK_STEPS=50 $(PYTEST) tests/storage -k TestBooks
