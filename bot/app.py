@@ -25,7 +25,7 @@ from bot.workers.housekeeping import Housekeeping
 from bot.workers.intake import Intake
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watcher import Watcher
-from storage import ledger, members
+from storage import audit, ledger, members
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class App:
         wrong = await self.desk.database.read(ledger.discrepancies)
         if wrong:
             log.error("the books disagree: %s", "; ".join(wrong))
-            await access.pause(self.desk, 0, "the books disagree")
+            await access.pause(self.desk, audit.DESK, "the books disagree")
             await self.desk.transact(
                 lambda connection: self.desk.alert(
                     connection, f"books:{self.desk.now}", what="books", reason="; ".join(wrong)[:300]

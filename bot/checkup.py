@@ -27,9 +27,8 @@ from bot.sms.client import make_client
 from bot.sms.guide import GuideAdapter
 from bot.sms.wire import Wire
 from storage import ledger
-from storage.database import DatabaseUnusable, heartbeat_of, journal_mode_for, look_at
+from storage.database import DatabaseUnusable, journal_mode_for, look_at
 
-_ALIVE_WITHIN: Final = 60.0
 _LEAST_FREE: Final = 100 * 1024 * 1024
 _MOST_SKEW: Final = 30.0
 _OTHERS_MAY_READ: Final = stat.S_IRGRP | stat.S_IROTH
@@ -60,14 +59,6 @@ async def check(config: Settings, config_path: Path | None) -> list[Line]:
     looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _smscode, _clock)
     lines.extend(await asyncio.gather(*(look(config) for look in looks)))
     return lines
-
-
-def is_alive(database: Path) -> bool:
-    """Whether a desk on that database has shown a sign of life lately."""
-    try:
-        return time.time() - heartbeat_of(database).stat().st_mtime < _ALIVE_WITHIN
-    except OSError:
-        return False
 
 
 def _secrets(path: Path | None) -> Line:

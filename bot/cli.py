@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from bot import logs
-from bot.app import open_app
 from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load
-from bot.workers.supervisor import Fatal
-from storage.database import DatabaseInUse, DatabaseUnusable
+from storage.database import DatabaseInUse, DatabaseUnusable, is_alive
 
 if TYPE_CHECKING:
     from bot.sandbox.child import BotCommand
@@ -46,6 +43,9 @@ SeedOption = Annotated[int, typer.Option(help="What the pretend world is made fr
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
+    from bot import logs
+    from bot.workers.supervisor import Fatal
+
     settings = _load(config)
     logs.configure(settings.logging, _secrets(settings))
     try:
@@ -64,7 +64,7 @@ def check(
 
     Exits with 0 if it could, with 1 if something is wrong. Nothing is changed and nothing is bought.
     """
-    from bot import checkup
+    from bot import checkup, logs
 
     settings = _load(config)
     logs.configure(settings.logging.model_copy(update={"level": "ERROR"}), _secrets(settings))
@@ -82,9 +82,7 @@ def check(
 @app.command()
 def healthy(config: ConfigOption = None) -> None:
     """Exit with 0 if a desk with this configuration has shown a sign of life within the last minute."""
-    from bot import checkup
-
-    if not checkup.is_alive(_load(config).storage.path):
+    if not is_alive(_load(config).storage.path):
         errors.print("no sign of life within the last minute")
         raise typer.Exit(1)
 
@@ -169,6 +167,8 @@ def _secrets(settings: Settings) -> list[str]:
 
 
 async def _run(settings: Settings) -> None:
+    from bot.app import open_app
+
     async with open_app(settings) as desk:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,6 +35,22 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+async def set_within(signal: asyncio.Event, clock: Clock, seconds: float) -> bool:
+    """Wait for `signal`, but no longer than that many seconds of `clock`; say whether it is set."""
+    if signal.is_set():
+        return True
+    waiter = asyncio.ensure_future(signal.wait())
+    timer = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+        timer.cancel()
+        # Not guarded against cancellation: whoever is asked to stop right here must hear of it.
+        await asyncio.gather(waiter, timer, return_exceptions=True)
+    return signal.is_set()
+
+
 def milliseconds(clock: Clock) -> int:
     """Now, in the unix milliseconds that the database keeps."""
     return int(clock.now() * 1000)

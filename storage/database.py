@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar, cast
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _BUSY_TIMEOUT_MS: Final = 5000
 _PRIVATE: Final = 0o600
+_ALIVE_WITHIN: Final = 60.0
 
 _WAL_RESET_FIXED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite releases in which a WAL reset can no longer lose a commit (sqlite.org, "WAL-reset bug")."""
@@ -45,6 +47,14 @@ def journal_mode_for(version: tuple[int, int, int]) -> str:
 def heartbeat_of(database: Path) -> Path:
     """The file beside the database that a running desk touches."""
     return database.with_name(database.name + ".alive")
+
+
+def is_alive(database: Path) -> bool:
+    """Whether a desk on that database has shown a sign of life lately."""
+    try:
+        return time.time() - heartbeat_of(database).stat().st_mtime < _ALIVE_WITHIN
+    except OSError:
+        return False
 
 
 def look_at(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.domain.access import Role
@@ -24,6 +27,10 @@ SPEED = 20.0
 
 NOON = datetime(2026, 3, 14, 5, 0, tzinfo=UTC).timestamp()
 """Noon in Jakarta: no test's fast clock reaches midnight, when the day's limits start anew."""
+
+
+HURRY = 150.0
+"""The desk's seconds in one real second, where it has to wait for the evidence."""
 
 
 @dataclass
@@ -168,6 +175,14 @@ async def serve(telegram: TelegramWorld, sms: SmsWorld) -> AsyncIterator[tuple[s
         yield servers[0].url, servers[1].url
     finally:
         await asyncio.gather(*(server.__aexit__(None, None, None) for server in servers))
+
+
+@asynccontextmanager
+async def open_hurried_scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A desk in a hurry that gives SMSCode half a real second for its answer."""
+    monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
+    async with open_scene(folder, clock=FastClock(HURRY, NOON)) as opened:
+        yield opened
 
 
 def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str, **sections: Any) -> Settings:

@@ -13,6 +13,7 @@ from bot.chat.sender import Sender
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Urgency
 from bot.services.desk import Desk
 from storage import members, orders
+from storage.buttons import Facts
 from storage.orders import Order
 from storage.outbox import Letter
 
@@ -25,6 +26,17 @@ class _Subject:
     orderer: str
 
 
+_NEWS: Mapping[NoticeKind, tuple[Callable[[Order, Facts], str], bool]] = {
+    NoticeKind.ENDED: (texts.ended, True),
+    NoticeKind.STRANGE: (texts.strange, False),
+    NoticeKind.MISSING: (lambda order, _: texts.missing(order), False),
+    NoticeKind.UNCLEAR: (lambda order, _: texts.unclear(order), False),
+    NoticeKind.CLEARED: (lambda order, _: texts.cleared(order), True),
+    NoticeKind.CHARGED: (lambda order, _: texts.charged(order), False),
+}
+"""News of an order: its sentence, and whether another order is what may come next."""
+
+
 class Deliverer:
     """Writes each kind of notice and sends it."""
 
@@ -35,12 +47,7 @@ class Deliverer:
             NoticeKind.NUMBER: self._number,
             NoticeKind.CARD: self._card,
             NoticeKind.CODE: self._code,
-            NoticeKind.ENDED: self._ended,
-            NoticeKind.STRANGE: self._strange,
-            NoticeKind.MISSING: self._missing,
-            NoticeKind.UNCLEAR: self._unclear,
-            NoticeKind.CLEARED: self._cleared,
-            NoticeKind.CHARGED: self._charged,
+            **dict.fromkeys(_NEWS, self._news),
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -51,14 +58,11 @@ class Deliverer:
 
     async def _number(self, letter: Letter) -> Delivery:
         subject = await self._subject(letter.notice)
-        outcome = await self._send_about(
-            letter, self._card_text(subject, letter.notice), subject.order, keyboards.for_card(subject.order)
-        )
+        order, text = subject.order, self._card_text(subject, letter.notice)
+        outcome = await self._send(letter, text, order.member_id, keyboards.for_card(order))
         if isinstance(outcome, Delivered) and outcome.message_id is not None:
             message_id = outcome.message_id
-            await self._desk.database.transact(
-                lambda connection: orders.keep_card(connection, subject.order.id, message_id)
-            )
+            await self._desk.database.transact(lambda connection: orders.keep_card(connection, order.id, message_id))
         return outcome
 
     async def _card(self, letter: Letter) -> Delivery:
@@ -80,32 +84,14 @@ class Deliverer:
         if sms is None:
             return Rejected(f"order {subject.order.id} has no SMS {revision}")
         text = texts.code(subject.order, sms, subject.orderer)
-        rows = keyboards.for_code(subject.order, sms.code)
-        return await self._send_about(letter, text, subject.order, rows)
+        return await self._send(letter, text, subject.order.member_id, keyboards.for_code(subject.order, sms.code))
 
-    async def _ended(self, letter: Letter) -> Delivery:
+    async def _news(self, letter: Letter) -> Delivery:
+        """What became of an order, in a sentence; where it is over, with a button to order another."""
+        write, is_over = _NEWS[letter.notice.kind]
         order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.ended(order, letter.notice.facts), order)
-
-    async def _strange(self, letter: Letter) -> Delivery:
-        order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.strange(order, letter.notice.facts), order, [])
-
-    async def _missing(self, letter: Letter) -> Delivery:
-        order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.missing(order), order, [])
-
-    async def _unclear(self, letter: Letter) -> Delivery:
-        order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.unclear(order), order, [])
-
-    async def _cleared(self, letter: Letter) -> Delivery:
-        order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.cleared(order), order)
-
-    async def _charged(self, letter: Letter) -> Delivery:
-        order = (await self._subject(letter.notice)).order
-        return await self._send_about(letter, texts.charged(order), order, [])
+        rows = keyboards.for_news(order) if is_over else []
+        return await self._send(letter, write(order, letter.notice.facts), order.member_id, rows)
 
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
@@ -114,29 +100,24 @@ class Deliverer:
         """An answer that could not leave at once, with the buttons and the reply it was meant to have."""
         facts = letter.notice.facts
         html, reply_to, keyboard = str(facts.get("html") or ""), facts.get("reply_to"), facts.get("keyboard")
-        return await self._sender.send(
-            letter.notice.chat_id,
-            texts.repeated(html) if letter.repeated else html,
-            keyboard=InlineKeyboardMarkup.de_json(json.loads(str(keyboard))) if keyboard else None,
-            thread_id=letter.notice.thread_id,
-            reply_to=reply_to if isinstance(reply_to, int) else None,
-        )
+        shown = InlineKeyboardMarkup.de_json(json.loads(str(keyboard))) if keyboard else None
+        return await self._hand_over(letter, html, shown, reply_to if isinstance(reply_to, int) else None)
 
     def _card_text(self, subject: _Subject, notice: Notice) -> str:
         return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, notice.facts)
 
-    async def _send_about(self, letter: Letter, html: str, order: Order, rows: list[Row] | None = None) -> Delivery:
-        shown = keyboards.for_news(order) if rows is None else rows
-        return await self._send(letter, html, order.member_id, shown)
-
     async def _send(self, letter: Letter, html: str, owner: int, rows: list[Row]) -> Delivery:
-        keyboard = await keyboards.make(self._desk, owner, rows)
-        text = texts.repeated(html) if letter.repeated else html
+        return await self._hand_over(letter, html, await keyboards.make(self._desk, owner, rows))
+
+    async def _hand_over(
+        self, letter: Letter, html: str, keyboard: InlineKeyboardMarkup | None, reply_to: int | None = None
+    ) -> Delivery:
         return await self._sender.send(
             letter.notice.chat_id,
-            text,
+            texts.repeated(html) if letter.repeated else html,
             keyboard=keyboard,
             thread_id=letter.notice.thread_id,
+            reply_to=reply_to,
             urgent=letter.notice.urgency is Urgency.CODE,
         )
 

@@ -3,9 +3,9 @@
 import logging
 import sqlite3
 
-from bot.chat import texts
+from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
-from bot.chat.keyboards import Press, Row
+from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
 from bot.domain.errors import DeskError, TokenRejected, UnknownName, WrongUsage
 
@@ -58,6 +58,6 @@ def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:
         return []
     return [
-        [Press(f"/{command.name} {corrected}"[:60], "run", {"command": command.name, "text": corrected})]
+        [keyboards.command(f"/{command.name} {corrected}"[:60], command.name, corrected)]
         for corrected in (visit.text.replace(error.typed, name, 1) for name in error.suggestions)
     ]

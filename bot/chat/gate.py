@@ -5,7 +5,6 @@ effect at the very next message or press.
 """
 
 import logging
-import sqlite3
 from typing import Any
 
 from telegram import Chat, Message, MessageOriginUser, Update, User
@@ -23,7 +22,6 @@ from bot.services.desk import Desk
 log = logging.getLogger(__name__)
 
 _TELEGRAM_SERVICE = 777000
-_DATABASE_PAUSE = 2.0
 
 
 class DeskContext(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], dict[Any, Any]]):
@@ -42,22 +40,14 @@ class Gate:
 
     async def __call__(self, update: Update, context: DeskContext) -> None:
         try:
-            visit = await self._insist(update, context.bot.id, context.bot.username)
+            # A database that cannot be used is waited out: to turn a member away for it would lose their command.
+            visit = await self._desk.patiently(lambda: self._admit(update, context.bot.id, context.bot.username))
         except Exception:
             log.exception("the gate stays shut for update %s", update.update_id)
             visit = None
         if visit is None:
             raise ApplicationHandlerStop
         context.visit = visit
-
-    async def _insist(self, update: Update, bot_id: int, bot_name: str) -> Visit | None:
-        """Wait out a database that cannot be used: turning a member away for it would lose their command."""
-        while True:
-            try:
-                return await self._admit(update, bot_id, bot_name)
-            except sqlite3.OperationalError as error:
-                log.error("the gate waits for the database: %s", error)  # noqa: TRY400
-                await self._desk.clock.sleep(_DATABASE_PAUSE)
 
     async def _admit(self, update: Update, bot_id: int, bot_name: str) -> Visit | None:
         user, message = _speaker(update)

@@ -16,6 +16,9 @@ from storage.orders import Order
 
 PRIMARY: Final = KeyboardButtonStyle.PRIMARY
 DANGER: Final = KeyboardButtonStyle.DANGER
+RUN: Final = "run"
+"""The action of a button that stands for a whole command."""
+
 PREFIX: Final = "v1"
 _LONGEST_COPY: Final = 256
 LIVES_FOR: Final = 24 * 3600 * 1000
@@ -41,6 +44,11 @@ class Copy:
 
 
 Row = Sequence[Press | Copy]
+
+
+def command(label: str, name: str, text: str, style: str | None = None) -> Press:
+    """A button that runs the command `name` as if its owner had typed `text` behind it."""
+    return Press(label, RUN, {"command": name, "text": text}, style)
 
 
 async def make(desk: Desk, owner: int, rows: Sequence[Row]) -> InlineKeyboardMarkup | None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final
 
 from bot.chat import failures, keyboards, texts
 from bot.chat.commands import administration, ordering
@@ -11,14 +10,11 @@ from bot.chat.commands.table import Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 from bot.domain.errors import NotPermitted
-from bot.services import access, tracking
+from bot.services import tracking
 from storage import buttons
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
-
-RUN: Final = "run"
-"""The action of a button that stands for a whole command."""
 
 
 async def press(visit: Visit, data: str | None) -> None:
@@ -27,13 +23,13 @@ async def press(visit: Visit, data: str | None) -> None:
     button = await keyboards.find(visit.desk, nonce) if nonce else None
     meant = _meant(visit, button) if button else None
     if button is None or meant is None or button.expires_at <= visit.desk.now:
-        await visit.sender.answer_press(visit.callback_id or "", texts.stale_button(), alert=True)
+        await visit.toast(texts.stale_button(), alert=True)
         return
     command, visit = meant
     refusal = _refusal(visit, button, command)
     if refusal:
         # Before the button is used up: it must still work for whoever may press it.
-        await visit.sender.answer_press(visit.callback_id or "", refusal, alert=True)
+        await visit.toast(refusal, alert=True)
         return
     # A database that cannot be written is waited out: to fail here would lose the press without a word.
     if not await visit.desk.insist(lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)):
@@ -47,7 +43,7 @@ async def press(visit: Visit, data: str | None) -> None:
 
 def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None:
     """What a press stands for: an action with its facts, or a command as if this person had typed it."""
-    if button.action == RUN:
+    if button.action == keyboards.RUN:
         command = named(str(button.facts.get("command")))
         return (command, visit.with_text(str(button.facts.get("text") or ""))) if command else None
     action = ACTIONS.get(button.action)
@@ -59,7 +55,7 @@ def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | No
     if button.owner not in (buttons.ANYBODY, visit.member.user_id) and visit.member.role is not Role.ADMIN:
         return texts.foreign_button()
     if not visit.member.may(command.needed):
-        return texts.plain(texts.failure(NotPermitted(command.needed), visit.desk.settings.limits.zone))
+        return texts.failure(NotPermitted(command.needed), visit.desk.settings.limits.zone)
     return None
 
 
@@ -83,12 +79,9 @@ async def _again(visit: Visit) -> None:
 
 async def _admit(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
-    user_id = int(visit.facts.get("user") or 0)
-    known = await access.member(visit.desk, user_id)
-    if known is not None:  # another admin was faster; their choice of a role stands
-        await visit.answer(texts.in_already(known))
-        return
-    await administration.let_in(visit, user_id, Role(str(visit.facts.get("role"))))
+    # Another admin may have been faster; then their choice of a role stands.
+    user_id, role = int(visit.facts.get("user") or 0), Role(str(visit.facts.get("role")))
+    await administration.let_in_anew(visit, user_id, role)
 
 
 async def _turn_down(visit: Visit) -> None:

@@ -78,10 +78,10 @@ class Visit:
             lambda connection: outbox.put(connection, notice, self.desk.now, repeated=may_have_arrived)
         )
 
-    async def toast(self, text: str | None = None) -> None:
-        """Answer the press, if this is one."""
+    async def toast(self, text: str | None = None, *, alert: bool = False) -> None:
+        """Answer the press, if this is one; an `alert` has to be tapped away."""
         if self.callback_id is not None:
-            await self.sender.answer_press(self.callback_id, texts.plain(text) if text else None)
+            await self.sender.answer_press(self.callback_id, texts.plain(text) if text else None, alert=alert)
 
     async def typing(self) -> None:
         """Show that an answer is being worked on."""

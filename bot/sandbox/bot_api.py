@@ -187,16 +187,16 @@ def _refusal(error: ApiError) -> Response:
     return JSONResponse(error.as_json(), status_code=error.code, headers=headers)
 
 
-async def _reset_before(_request: Request, _fault: Fault) -> Response:
+async def _reset(_request: Request, _: object) -> Response:
     return _ConnectionReset()
 
 
-async def _silence_before(request: Request, _fault: Fault) -> Response:
+async def _silence(request: Request, _: object) -> Response:
     await _client_left(request)
     return _NoAnswer()
 
 
-async def _gateway_before(_request: Request, _fault: Fault) -> Response:
+async def _gateway(_request: Request, _: object) -> Response:
     return HTMLResponse(_GATEWAY_PAGE, status_code=502)
 
 
@@ -216,19 +216,6 @@ async def _unauthorized(_request: Request, _fault: Fault) -> Response:
     return _refusal(ApiError(401))
 
 
-async def _reset_after(_request: Request, _response: Response) -> Response:
-    return _ConnectionReset()
-
-
-async def _silence_after(request: Request, _response: Response) -> Response:
-    await _client_left(request)
-    return _NoAnswer()
-
-
-async def _gateway_after(_request: Request, _response: Response) -> Response:
-    return HTMLResponse(_GATEWAY_PAGE, status_code=502)
-
-
 async def _broken_json(_request: Request, response: Response) -> Response:
     return Response(b"\x00<" + bytes(response.body), media_type="application/json")
 
@@ -238,19 +225,19 @@ async def _truncated(_request: Request, response: Response) -> Response:
 
 
 _BEFORE: dict[FaultKind, Callable[[Request, Fault], Awaitable[Response]]] = {
-    FaultKind.RESET_BEFORE: _reset_before,
-    FaultKind.SILENCE: _silence_before,
-    FaultKind.ERROR: _gateway_before,
+    FaultKind.RESET_BEFORE: _reset,
+    FaultKind.SILENCE: _silence,
+    FaultKind.ERROR: _gateway,
     FaultKind.RATE_LIMITED: _rate_limited,
     FaultKind.FORBIDDEN: _forbidden,
     FaultKind.CONFLICT: _conflict,
     FaultKind.UNAUTHORIZED: _unauthorized,
 }
 _AFTER: dict[FaultKind, Callable[[Request, Response], Awaitable[Response]]] = {
-    FaultKind.RESET_AFTER: _reset_after,
-    FaultKind.DELIVER_THEN_DROP: _reset_after,
-    FaultKind.SILENCE_AFTER: _silence_after,
-    FaultKind.ERROR_AFTER: _gateway_after,
+    FaultKind.RESET_AFTER: _reset,
+    FaultKind.DELIVER_THEN_DROP: _reset,
+    FaultKind.SILENCE_AFTER: _silence,
+    FaultKind.ERROR_AFTER: _gateway,
     FaultKind.BROKEN_JSON: _broken_json,
     FaultKind.TRUNCATED: _truncated,
 }

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PAUSES: Final = (0.05, 0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds between tries to write to a database that cannot be written; the last one repeats."""
+"""Seconds between tries to use a database that cannot be used; the last one repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +74,18 @@ class Desk:
         return result
 
     async def insist(self, body: Callable[[sqlite3.Connection], T]) -> T:
-        """Write down what has already happened outside: try until it is on disk.
+        """Write down what has already happened outside: try until it is on disk."""
+        return await self.patiently(lambda: self.transact(body))
 
-        A full or unwritable disk is waited out; whatever else SQLite says is raised.
-        """
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat `attempt` for as long as the database cannot be used; whatever else SQLite says is raised."""
         pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
         while True:
             try:
-                return await self.transact(body)
+                return await attempt()
             except sqlite3.OperationalError as error:
                 pause = next(pauses)
-                log.error("cannot write to the database (%s); again in %.1f s", error, pause)  # noqa: TRY400
+                log.error("cannot use the database (%s); again in %.1f s", error, pause)  # noqa: TRY400
                 await self.clock.sleep(pause)
 
     def alert(self, connection: sqlite3.Connection, key: str, **facts: str | int | None) -> None:

@@ -5,13 +5,13 @@ request leaves, then one transaction settles it and puts the number into the out
 a state that says what can have happened.
 """
 
-import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bot.clock import set_within
 from bot.domain.access import Role
 from bot.domain.errors import (
     AccountBusy,
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS: Final = 8
 """Offers tried for one command; past that the catalog is too stale to go on guessing."""
-
 
 _START_PATIENCE: Final = 20.0
 """Seconds a command waits for the look at the orders that lived when the desk started."""
@@ -121,21 +120,14 @@ async def _try_offers(desk: Desk, search: _Search) -> Order | None:
 
 async def _reconciled(desk: Desk) -> None:
     """Wait until the orders that lived at the start were looked at: what they brought may decide about new ones."""
-    waiting = asyncio.ensure_future(desk.reconciled.wait())
-    patience = asyncio.ensure_future(desk.clock.sleep(_START_PATIENCE))
-    await asyncio.wait((waiting, patience), return_when=asyncio.FIRST_COMPLETED)
-    for task in (waiting, patience):
-        task.cancel()
-    if not desk.reconciled.is_set():
+    if not await set_within(desk.reconciled, desk.clock, _START_PATIENCE):
         raise OrderingPaused("I have just started and am still looking at the orders that were live")
 
 
 async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     """Check what can be checked before any offer is known."""
     rules = desk.settings.ordering
-    reason = await desk.database.read(lambda connection: settings.get(connection, settings.PAUSED))
-    if reason is not None:
-        raise OrderingPaused(reason)
+    await desk.database.read(lambda connection: _check_may_order(connection, command.member_id))
     if rules.note_required and not command.note:
         raise WrongUsage("every order needs a note that says what it is for: add note=…")
     platform = await desk.catalog.platform(command.platform)
@@ -229,7 +221,7 @@ async def _reserve(desk: Desk, search: _Search, offer: Offer) -> Order:
 
 
 def _check_may_order(connection: sqlite3.Connection, member_id: int) -> None:
-    """Look once more, inside the transaction: a role or a pause may have changed since the command was read."""
+    """Whether this member may order now; looked at again in each transaction, for both may change meanwhile."""
     member = members.get(connection, member_id)
     if member is None or not member.may(Role.OPERATOR):
         raise NotPermitted(Role.OPERATOR)

@@ -11,7 +11,7 @@ from bot.domain.errors import BotTokenRejected, ChatUnreachable, SecondBot
 from bot.services import access
 from bot.services.desk import Desk
 from bot.workers.supervisor import Fatal
-from storage import inbox
+from storage import audit, inbox
 from storage.inbox import NOBODY, Arrival
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Intake:
         self._conflicts += 1
         log.error("%s (%d of %d)", error, self._conflicts, _CONFLICTS_BEFORE_EXIT)
         if self._conflicts == 2:
-            await access.pause(self._desk, 0, "another bot runs with this token")
+            await access.pause(self._desk, audit.DESK, "another bot runs with this token")
             await self._desk.transact(
                 lambda connection: self._desk.alert(connection, f"second:{self._desk.now}", what="second_bot")
             )

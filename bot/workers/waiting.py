@@ -3,20 +3,12 @@
 import asyncio
 from collections.abc import Iterable
 
-from bot.clock import Clock
+from bot.clock import Clock, set_within
 
 
 async def wait_for(signal: asyncio.Event, clock: Clock, seconds: float) -> None:
     """Return when `signal` is set (and clear it), or after that many seconds of the desk's clock."""
-    waiter = asyncio.ensure_future(signal.wait())
-    timer = asyncio.ensure_future(clock.sleep(seconds))
-    try:
-        await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (waiter, timer):
-            task.cancel()
-        # Not guarded against cancellation: a worker asked to stop right here must hear of it.
-        await asyncio.gather(waiter, timer, return_exceptions=True)
+    await set_within(signal, clock, seconds)
     signal.clear()
 
 

@@ -8,8 +8,8 @@ about to get their code.
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from bot.domain.errors import ApiError, NotCanceled, RemoteOrderMissing, SmsError, TokenRejected
@@ -129,14 +129,13 @@ class Watcher:
         if now < self._evidence_due or self._evidence:
             return
         self._evidence_due = now + _EVIDENCE_EVERY
-        task = asyncio.create_task(evidence.look_into(self._desk), name="evidence")
+        task = asyncio.create_task(evidence.look_into(self._desk), name="looking into unclear orders")
         self._evidence.add(task)
         task.add_done_callback(self._evidence_done)
 
     def _evidence_done(self, task: asyncio.Task[None]) -> None:
         self._evidence.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("looking into unclear orders broke off", exc_info=task.exception())
+        _log_failure(task)
 
     def _start_due(self) -> None:
         fresh = sum(self._is_fresh(watch.order) for watch in self._watches.values())
@@ -148,16 +147,12 @@ class Watcher:
         for watch in heapq.nsmallest(max(free, 0), due, key=lambda watch: watch.due):
             task = asyncio.create_task(self._look(watch), name=f"look at order {watch.order.id}")
             self._reading[watch.order.id] = task
-            task.add_done_callback(self._finished(watch.order.id))
+            task.add_done_callback(partial(self._finished, watch.order.id))
 
-    def _finished(self, order_id: int) -> Callable[[asyncio.Task[None]], None]:
-        def forget(task: asyncio.Task[None]) -> None:
-            self._reading.pop(order_id, None)
-            if not task.cancelled() and task.exception() is not None:
-                log.error("the look at order %s broke off", order_id, exc_info=task.exception())
-            self._desk.signals.watch.set()
-
-        return forget
+    def _finished(self, order_id: int, task: asyncio.Task[None]) -> None:
+        self._reading.pop(order_id, None)
+        _log_failure(task)
+        self._desk.signals.watch.set()
 
     async def _look(self, watch: _Watch) -> None:
         watch.due = self._desk.clock.monotonic() + self._interval(watch.order)
@@ -228,3 +223,8 @@ class Watcher:
         if len(self._reading) < _AT_ONCE:
             moments.extend(watch.due for watch in self._watches.values() if watch.order.id not in self._reading)
         return max(min(moments) - now, 0.01)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("%s broke off", task.get_name(), exc_info=task.exception())

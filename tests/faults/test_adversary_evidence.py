@@ -12,21 +12,18 @@ from bot.sandbox.sms_api import Fault, FaultKind
 from bot.services import evidence
 from bot.services.evidence import GRACE_SECONDS
 from storage import orders
-from tests.clocks import FastClock, JumpyClock
-from tests.scene import NOON, SPEED, Scene, open_scene
+from tests.clocks import JumpyClock
+from tests.scene import HURRY, NOON, SPEED, Scene, open_hurried_scene, open_scene
 
 BOB = 2003
 CREATE = ("POST", "/v1/orders")
 CREATES = "POST /v1/orders"
-HURRY = 150.0
-"""The desk's seconds in one real second, where it has to wait for the evidence."""
 
 
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """A desk in a hurry that gives SMSCode half a real second for its answer."""
-    monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
-    async with open_scene(tmp_path, clock=FastClock(HURRY, NOON)) as opened:
+    async with open_hurried_scene(tmp_path, monkeypatch) as opened:
         yield opened
 
 
@@ -80,14 +77,19 @@ async def test_a_date_set_back_does_not_stop_the_team(tmp_path: Path, monkeypatc
         await scene.order()
 
 
+async def _let_bob_wait_for_his_turn(scene: Scene) -> None:
+    """Omar's create is on its way and slow; Bob's holds its money and waits behind it."""
+    await scene.hire(BOB, "Bob")
+    scene.sms.faults.add(Fault(kind=FaultKind.LATE, route=CREATES, seconds=1.0))
+    scene.say(OMAR, "/order whatsapp indonesia")
+    await scene.until(lambda: scene.sms.books.requests[CREATE] == 1)
+    scene.say(BOB, "/order whatsapp vietnam")
+    await _held(scene, 2)
+
+
 async def test_who_waits_for_their_turn_is_not_served_after_a_pause(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as scene:
-        await scene.hire(BOB, "Bob")
-        scene.sms.faults.add(Fault(kind=FaultKind.LATE, route=CREATES, seconds=1.0))
-        scene.say(OMAR, "/order whatsapp indonesia")
-        await scene.until(lambda: scene.sms.books.requests[CREATE] == 1)
-        scene.say(BOB, "/order whatsapp vietnam")
-        await _held(scene, 2)
+        await _let_bob_wait_for_his_turn(scene)
         await scene.ask(ADA, "/pause audit week", "audit week")
         await scene.hears("audit week", BOB)
         await scene.hears("📱", OMAR)
@@ -97,12 +99,7 @@ async def test_who_waits_for_their_turn_is_not_served_after_a_pause(tmp_path: Pa
 
 async def test_who_waits_for_their_turn_is_not_served_after_being_revoked(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as scene:
-        await scene.hire(BOB, "Bob")
-        scene.sms.faults.add(Fault(kind=FaultKind.LATE, route=CREATES, seconds=1.0))
-        scene.say(OMAR, "/order whatsapp indonesia")
-        await scene.until(lambda: scene.sms.books.requests[CREATE] == 1)
-        scene.say(BOB, "/order whatsapp vietnam")
-        await _held(scene, 2)
+        await _let_bob_wait_for_his_turn(scene)
         await scene.ask(ADA, f"/revoke {BOB}", "Bob")
         await scene.hears("📱", OMAR)
         await scene.settle()

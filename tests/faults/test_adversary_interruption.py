@@ -16,9 +16,8 @@ from bot.services.ordering import OrderCommand
 from storage import ledger, orders
 from tests.clocks import FastClock
 from tests.faults.disk import Disk
-from tests.scene import NOON, Scene, open_scene
+from tests.scene import HURRY, NOON, Scene, open_scene
 
-HURRY = 150.0
 ROUNDS = 12
 ROOMY = {"daily": 10**6, "team_daily": 10**6, "active_orders": 100}
 

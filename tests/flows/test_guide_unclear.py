@@ -4,26 +4,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind, OrderStatus
 from bot.services.evidence import GRACE_SECONDS
-from tests.clocks import FastClock
-from tests.scene import NOON, Scene, open_scene
+from tests.scene import Scene, open_hurried_scene
 
 CREATE = ("POST", "/v1/orders")
 CANCEL = ("POST", "/v1/orders/{id}/cancel")
-HURRY = 150.0
-"""The desk's seconds in one real second, where it has to wait for the evidence."""
 
 
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """A desk in a hurry that gives SMSCode half a real second for its answer."""
-    monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
-    async with open_scene(tmp_path, clock=FastClock(HURRY, NOON)) as opened:
+    async with open_hurried_scene(tmp_path, monkeypatch) as opened:
         yield opened
 
 

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bot import cli
-from bot.checkup import Line, Mark, check, is_alive
+from bot.checkup import Line, Mark, check
 from bot.config import Settings
 from bot.sandbox.bot_api import DEFAULT_TOKEN, TelegramWorld, bot_app
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app
-from storage.database import Database, heartbeat_of
+from storage.database import Database, heartbeat_of, is_alive
 
 DEAD = "http://127.0.0.1:9"
 

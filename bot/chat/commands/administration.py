@@ -25,12 +25,17 @@ async def allow(visit: Visit) -> None:
     user_id, name, rest = await _person(visit, parsing.clean(visit.text).split())
     if rest:
         await let_in(visit, user_id, parsing.parse_role(rest[0]), name)
-        return
+    else:
+        await let_in_anew(visit, user_id, Role.OPERATOR, name)
+
+
+async def let_in_anew(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:
+    """Let somebody in who is not in yet; whoever is keeps their role."""
     known = await access.member(visit.desk, user_id)
     if known is not None:
         await visit.answer(texts.in_already(known))
     else:
-        await let_in(visit, user_id, Role.OPERATOR, name)
+        await let_in(visit, user_id, role, name)
 
 
 async def let_in(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:

@@ -105,4 +105,4 @@ def _order_button(visit: Visit, platform: str, country: str, offers: list[Offer]
     if cheapest is None or not visit.member.may(Role.OPERATOR):
         return []
     label = f"Order the cheapest, now {format_amount(cheapest.price)}"
-    return [[Press(label, "run", {"command": "order", "text": f"{platform} {country}"}, keyboards.PRIMARY)]]
+    return [[keyboards.command(label, "order", f"{platform} {country}", keyboards.PRIMARY)]]
