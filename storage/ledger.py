@@ -88,10 +88,22 @@ def release(connection: sqlite3.Connection, order_id: int, reason: str, now: int
     return account.held
 
 
-def refund(connection: sqlite3.Connection, order_id: int, reason: str, now: int, *, assumed: bool = False) -> int:
-    """Book back all that an order cost, `assumed` when SMSCode did not say so; return the amount (IDR)."""
+def refund(
+    connection: sqlite3.Connection,
+    order_id: int,
+    reason: str,
+    now: int,
+    *,
+    most: int | None = None,
+    assumed: bool = False,
+) -> int:
+    """Book back what an order cost, or `most` of it; return the amount (IDR).
+
+    `assumed` says that SMSCode did not tell so. Never more comes back than is still spent.
+    """
     account = _account(connection, order_id)
-    amount = account.charged - account.refunded
+    spent = account.charged - account.refunded
+    amount = spent if most is None else max(0, min(spent, most))
     _move(connection, account, settled=-amount)
     connection.execute(
         "UPDATE orders SET refunded = refunded + ?, refund_assumed = ? WHERE id = ?", (amount, int(assumed), order_id)
@@ -106,6 +118,34 @@ def usage(connection: sqlite3.Connection, owner: int, period: str) -> Usage:
         "SELECT reserved, settled FROM budget WHERE owner = ? AND period = ?", (owner, period)
     ).fetchone()
     return Usage(held=row["reserved"], spent=row["settled"]) if row else Usage(0, 0)
+
+
+def booked(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The newest entry's number, and all that was ever spent and did not come back (IDR)."""
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()
+    (spent,) = connection.execute(
+        "SELECT coalesce(sum(settled), 0) FROM budget WHERE owner = ? AND length(period) = 7", (TEAM,)
+    ).fetchone()
+    return newest, spent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One movement of an order's money (IDR), from `credit` to `debit`; `at` is unix milliseconds."""
+
+    credit: str
+    debit: str
+    amount: int
+    reason: str
+    at: int
+
+
+def entries_of(connection: sqlite3.Connection, order_id: int) -> list[Entry]:
+    """Every movement of one order's money, the first one first."""
+    rows = connection.execute(
+        "SELECT credit, debit, amount, reason, at FROM entry WHERE order_id = ? ORDER BY id", (order_id,)
+    )
+    return [Entry(**row) for row in rows]
 
 
 def refunded_after(connection: sqlite3.Connection, order_id: int) -> bool:

@@ -115,6 +115,11 @@ def chat(connection: sqlite3.Connection, chat_id: int) -> Chat | None:
     return Chat(**row) if row else None
 
 
+def chats(connection: sqlite3.Connection) -> list[Chat]:
+    """Every group the bot works in."""
+    return [Chat(**row) for row in connection.execute("SELECT chat_id, title FROM chats ORDER BY chat_id")]
+
+
 def allow_chat(connection: sqlite3.Connection, chat_id: int, title: str, added_by: int, now: int) -> None:
     """Let the bot work in a group."""
     connection.execute(

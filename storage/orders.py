@@ -1,10 +1,12 @@
 """Orders: the durable intent before anything is sent, and what became of it."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bot.domain.limits import Window
-from bot.domain.orders import OrderState, RemoteOrder, Sms
+from bot.domain.orders import Allowed, OrderState, Policy, RemoteOrder, Sms
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ class Order:
     sent_at: int | None
     placed_at: int | None
     ended_at: int | None
+    policy: Policy = Policy.CHEAPEST
+    operator: str = ""
+    reactivates: int | None = None
+    allowed: Allowed | None = None
+    cancel_from: int | None = None
+    refund_open: bool = False
 
     @property
     def window(self) -> Window:
@@ -64,6 +72,9 @@ class Request:
     countries: str
     max_price: int | None
     note: str
+    policy: Policy = Policy.CHEAPEST
+    operator: str = ""
+    reactivates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +94,9 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
     return _inserted_id(
         connection.execute(
             "INSERT INTO orders (command_key, member_id, chat_id, thread_id, platform, countries, max_price, note,"
+            " policy, operator, reactivates,"
             " state, day, month, attempt, country, product, price, request_key, request_body, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 request.command_key,
                 request.member_id,
@@ -94,6 +106,9 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
                 request.countries,
                 request.max_price,
                 request.note,
+                request.policy,
+                request.operator,
+                request.reactivates,
                 window.day,
                 window.month,
                 intent.attempt,
@@ -175,6 +190,16 @@ def mark_ended(connection: sqlite3.Connection, order_id: int, state: OrderState,
     )
 
 
+def mark_refund_open(connection: sqlite3.Connection, order_id: int, *, is_open: bool) -> None:
+    """An order expired, and it is (or is no longer) open whether its money came back."""
+    connection.execute("UPDATE orders SET refund_open = ?, needs_admin = 0 WHERE id = ?", (int(is_open), order_id))
+
+
+def cancel_later(connection: sqlite3.Connection, order_id: int, moment: int | None) -> None:
+    """Cancel an order by itself once `moment` (unix milliseconds) is reached; None: not any more."""
+    connection.execute("UPDATE orders SET cancel_from = ? WHERE id = ?", (moment, order_id))
+
+
 def mark_needs_admin(connection: sqlite3.Connection, order_id: int) -> bool:
     """Leave an order to an admin's decision; say whether that is new."""
     marked = connection.execute("UPDATE orders SET needs_admin = 1 WHERE id = ? AND needs_admin = 0", (order_id,))
@@ -185,12 +210,13 @@ def mark_placed(connection: sqlite3.Connection, order_id: int, remote: RemoteOrd
     """A number is rented."""
     connection.execute(
         "UPDATE orders SET state = 'waiting', remote_id = ?, phone_number = ?, remote_status = ?, expires_at = ?,"
-        " error = NULL, placed_at = ? WHERE id = ?",
+        " allowed = ?, error = NULL, needs_admin = 0, placed_at = ? WHERE id = ?",
         (
             remote.remote_id,
             remote.phone_number,
             remote.raw_status,
             milliseconds(remote),
+            _written(remote.allowed),
             now,
             order_id,
         ),
@@ -203,12 +229,15 @@ def mark_observed(
     """Keep what a fresh look at the order showed."""
     connection.execute(
         "UPDATE orders SET state = ?, remote_status = ?, phone_number = coalesce(?, phone_number),"
-        " expires_at = coalesce(?, expires_at), needs_admin = 0, ended_at = coalesce(ended_at, ?) WHERE id = ?",
+        " expires_at = coalesce(?, expires_at), allowed = coalesce(?, allowed), needs_admin = 0,"
+        " cancel_from = CASE WHEN ? = 'waiting' THEN cancel_from END, ended_at = coalesce(ended_at, ?) WHERE id = ?",
         (
             state,
             remote.raw_status,
             remote.phone_number,
             milliseconds(remote),
+            _written(remote.allowed),
+            state,
             now if state.ended else None,
             order_id,
         ),
@@ -252,6 +281,19 @@ def unclear(connection: sqlite3.Connection) -> list[Order]:
 def undecided(connection: sqlite3.Connection) -> list[Order]:
     """Every order that may have been placed without anybody knowing, even if it has not been called unclear yet."""
     return _many(connection, "state IN ('sent', 'unknown') ORDER BY id")
+
+
+def with_open_refund(connection: sqlite3.Connection) -> list[Order]:
+    """Every expired order of which it is open whether its money came back, oldest first."""
+    return _many(connection, "refund_open = 1 ORDER BY id")
+
+
+def ours(connection: sqlite3.Connection, remote_ids: list[str]) -> set[str]:
+    """Those of SMSCode's order ids that belong to an order of this desk."""
+    rows = connection.execute(
+        "SELECT remote_id FROM orders WHERE remote_id IN (SELECT value FROM json_each(?))", (json.dumps(remote_ids),)
+    )
+    return {row["remote_id"] for row in rows}
 
 
 def any_out_of_sight(connection: sqlite3.Connection, apart_from: int, since: int) -> bool:
@@ -343,7 +385,32 @@ def _order(row: sqlite3.Row) -> Order:
     values["state"] = OrderState(values["state"])
     values["refund_assumed"] = bool(values["refund_assumed"])
     values["needs_admin"] = bool(values["needs_admin"])
+    values["refund_open"] = bool(values["refund_open"])
+    values["policy"] = Policy(values["policy"])
+    values["allowed"] = _read(values["allowed"])
     return Order(**values)
+
+
+def _written(allowed: Allowed | None) -> str | None:
+    if allowed is None:
+        return None
+    moments = (_unix(allowed.cancel_from), _unix(allowed.resend_from))
+    return json.dumps([allowed.cancel, allowed.finish, allowed.resend, allowed.reactivate, *moments])
+
+
+def _read(written: str | None) -> Allowed | None:
+    if written is None:
+        return None
+    cancel, finish, resend, reactivate, cancel_from, resend_from = json.loads(written)
+    return Allowed(cancel, finish, resend, reactivate, _moment(cancel_from), _moment(resend_from))
+
+
+def _unix(moment: datetime | None) -> int | None:
+    return round(moment.timestamp()) if moment else None
+
+
+def _moment(unix: int | None) -> datetime | None:
+    return datetime.fromtimestamp(unix, UTC) if unix is not None else None
 
 
 def _inserted_id(cursor: sqlite3.Cursor) -> int:

@@ -6,6 +6,12 @@ from typing import Final
 PAUSED: Final = "paused"
 """Why new orders are stopped; absent while they are not."""
 
+GUARDED: Final = "guarded"
+"""Until when (unix seconds) SMSCode's abuse guard takes no new order."""
+
+ACCOUNT: Final = "account"
+"""The account's balance at a moment when the books were at rest (JSON), as evidence about refunds."""
+
 
 def get(connection: sqlite3.Connection, name: str) -> str | None:
     """The value by that name, or None."""

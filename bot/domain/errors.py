@@ -5,12 +5,15 @@
     │   ├── WrongUsage          the command cannot be read
     │   ├── NotPermitted        the role does not reach
     │   ├── OrderingPaused      an admin, or the desk itself, has stopped new orders
+    │   ├── OrderingBanned      SMSCode takes no new order of this account for a while
     │   ├── AccountBusy         an unclear order is still being looked into
     │   ├── UnknownName         no such platform or country
     │   ├── NothingOnOffer      no product fits what was asked
+    │   ├── PriceRose           it costs more by now than was agreed to
     │   ├── LimitReached        a spend limit would be exceeded
     │   ├── NoSuchOrder         no order by that name, or not this person's
     │   ├── NotNow              the order is in a state that does not allow it
+    │   ├── NotOffered          the contract that SMSCode speaks has no words for it
     │   ├── NotAMember          nobody by that id is on the allowlist
     │   └── Protected           it would lock the team out, or overrule the configuration
     ├── NotCanceled             SMSCode did not confirm a cancel; the order lives on for all we know
@@ -21,10 +24,17 @@
     └── SmsError                what SMSCode said, or failed to say
         ├── ApiError            it said no, with a code; a code nobody knows survives here as itself
         │   ├── TokenRejected           UNAUTHORIZED
+        │   ├── Forbidden               FORBIDDEN
         │   ├── BalanceTooLow           INSUFFICIENT_BALANCE
-        │   ├── ProductGone             PRODUCT_UNAVAILABLE
-        │   ├── RemoteOrderMissing      ORDER_NOT_FOUND
-        │   └── RateLimited             RATE_LIMITED
+        │   ├── ProductGone             PRODUCT_UNAVAILABLE, NO_OFFER_AVAILABLE, PROVIDER_ERROR
+        │   ├── RemoteOrderMissing      ORDER_NOT_FOUND, NOT_FOUND
+        │   ├── Conflict                CONFLICT
+        │   ├── CancelTooEarly          CANCEL_TOO_EARLY
+        │   ├── StillRunning            REQUEST_IN_PROGRESS
+        │   ├── KeyReused               IDEMPOTENCY_KEY_REUSED
+        │   ├── Invalid                 VALIDATION_ERROR
+        │   ├── AbuseGuard              TEMP_BANNED_ABUSE_GUARD
+        │   └── RateLimited             RATE_LIMITED, RATE_LIMIT_EXCEEDED
         ├── NotSent             the request never left this machine
         └── Unclear             it may have arrived: only evidence can tell what it did
 
@@ -32,7 +42,7 @@ The three branches of `SmsError` are the three outcomes of spending: refused, re
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from bot.domain.limits import LimitName
@@ -70,6 +80,14 @@ class OrderingPaused(Refusal):
         self.reason = reason
 
 
+class OrderingBanned(Refusal):
+    """SMSCode's abuse guard takes no new order before `until` (unix seconds)."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__(f"no new orders before {until}")
+        self.until = until
+
+
 class AccountBusy(Refusal):
     """An order with an unclear outcome is being looked into; `seconds` until the next look."""
 
@@ -98,6 +116,15 @@ class NothingOnOffer(Refusal):
         self.countries = countries
         self.max_price = max_price
         self.cheapest = cheapest
+
+
+class PriceRose(Refusal):
+    """The price (IDR) is above the one that the person agreed to."""
+
+    def __init__(self, agreed: int, price: int) -> None:
+        super().__init__(f"costs {price} by now, agreed was {agreed}")
+        self.agreed = agreed
+        self.price = price
 
 
 class LimitReached(Refusal):
@@ -130,13 +157,26 @@ class NotNow(Refusal):
         self.state = state
 
 
-class NotCanceled(DeskError):
-    """A cancel that did not go through, or may not have; `reason` is what SMSCode said, or failed to say."""
+class NotOffered(Refusal):
+    """SMSCode cannot do this over the contract it speaks; `what` says what was asked, `contract` which one it is."""
 
-    def __init__(self, order_id: int, reason: "SmsError") -> None:
+    def __init__(self, what: str, contract: str) -> None:
+        super().__init__(f"the {contract} contract cannot {what}")
+        self.what = what
+        self.contract = contract
+
+
+class NotCanceled(DeskError):
+    """A cancel that did not go through, or may not have; `reason` is what SMSCode said, or failed to say.
+
+    `possible_from` is when a cancel that came too early may be tried again, where SMSCode says so.
+    """
+
+    def __init__(self, order_id: int, reason: "SmsError", possible_from: datetime | None = None) -> None:
         super().__init__(f"order {order_id} is not canceled: {reason}")
         self.order_id = order_id
         self.reason = reason
+        self.possible_from = possible_from
 
 
 class NotAMember(Refusal):
@@ -235,12 +275,58 @@ class BalanceTooLow(ApiError):
     price: int | None = None
 
 
+class Forbidden(ApiError):
+    """The token is known, but not allowed to do this."""
+
+
 class ProductGone(ApiError):
-    """The stock ran out between the catalog and the order."""
+    """This offer cannot be had now: sold out, dearer than agreed, or its provider failed. The next one may do."""
 
 
 class RemoteOrderMissing(ApiError):
     """SMSCode knows no such order on this account."""
+
+
+class Conflict(ApiError):
+    """The order is in a state that does not allow this, such as a cancel after an SMS has come."""
+
+
+class CancelTooEarly(ApiError):
+    """A number must be kept for a while before it may be given back."""
+
+
+class StillRunning(ApiError):
+    """The first request with this key has not come to its end: the same key tells its outcome shortly."""
+
+
+class KeyReused(ApiError):
+    """The key was used with another body before: a mistake of ours, or of whoever shares the account."""
+
+
+class Invalid(ApiError):
+    """SMSCode cannot read the request: a mistake of ours, or its API has changed."""
+
+
+class AbuseGuard(ApiError):
+    """After too many failures SMSCode takes no new order of this account for a while."""
+
+    @property
+    def until(self) -> float | None:
+        """When it ends, in unix seconds, from `details.until` (ISO 8601); None where that is not said."""
+        said = self.details.get("until")
+        if not isinstance(said, str):
+            return None
+        try:
+            moment = datetime.fromisoformat(said)
+        except ValueError:
+            return None
+        return moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=UTC).timestamp()
+
+    @property
+    def seconds(self) -> float | None:
+        """For how long from the answer on, from `details.retry_after_seconds` or `Retry-After`."""
+        said = self.details.get("retry_after_seconds")
+        return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else self.retry_after
 
 
 class RateLimited(ApiError):
@@ -250,10 +336,21 @@ class RateLimited(ApiError):
 API_ERRORS: Mapping[str, type[ApiError]] = MappingProxyType(
     {
         "UNAUTHORIZED": TokenRejected,
+        "FORBIDDEN": Forbidden,
         "INSUFFICIENT_BALANCE": BalanceTooLow,
         "PRODUCT_UNAVAILABLE": ProductGone,
+        "NO_OFFER_AVAILABLE": ProductGone,
+        "PROVIDER_ERROR": ProductGone,
         "ORDER_NOT_FOUND": RemoteOrderMissing,
+        "NOT_FOUND": RemoteOrderMissing,
+        "CONFLICT": Conflict,
+        "CANCEL_TOO_EARLY": CancelTooEarly,
+        "REQUEST_IN_PROGRESS": StillRunning,
+        "IDEMPOTENCY_KEY_REUSED": KeyReused,
+        "VALIDATION_ERROR": Invalid,
+        "TEMP_BANNED_ABUSE_GUARD": AbuseGuard,
         "RATE_LIMITED": RateLimited,
+        "RATE_LIMIT_EXCEEDED": RateLimited,
     }
 )
-"""Error codes of the SMSCode guide and what they mean here."""
+"""Error codes of both contracts and what they mean here."""

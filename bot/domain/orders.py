@@ -67,8 +67,30 @@ class RemoteStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogName:
+    """A platform, a country or an operator as the catalog calls it, and what else it goes by.
+
+    `aliases` are what people may type instead: an ISO code, a flag, a dial code, a platform's short code.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+class Policy(StrEnum):
+    """Which of the numbers behind one offer SMSCode picks, where it lets us choose."""
+
+    CHEAPEST = "cheapest"
+    BEST_SUCCESS = "best_success"
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
-    """One product of the catalog. `price` is IDR; `stock` is None where SMSCode does not say."""
+    """One product of the catalog. `price` is IDR; `stock` is None where SMSCode does not say.
+
+    `catalog_id` names the kind of number behind which SMSCode picks a product by itself, where there is one;
+    `operator` is the mobile network, empty where any will do or none is named.
+    """
 
     product_id: int | str
     price: int
@@ -76,6 +98,9 @@ class Offer:
     country: str = ""
     platform: str = ""
     stock: int | None = None
+    catalog_id: int | None = None
+    operator: str = ""
+    operator_id: int | None = None
 
     @property
     def in_stock(self) -> bool:
@@ -84,11 +109,24 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """What SMSCode says may be done with an order now, and from when what may not be done yet."""
+
+    cancel: bool = False
+    finish: bool = False
+    resend: bool = False
+    reactivate: bool = False
+    cancel_from: datetime | None = None
+    resend_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteOrder:
     """An order as one answer of SMSCode shows it.
 
     `status` is None for a status nobody has seen before; `raw_status` keeps the word itself. `revision` is None
-    where the contract does not count SMS. `amount` is the charge in IDR where the contract tells it.
+    where the contract does not count SMS. `amount` is the charge and `refunded` what came back (IDR), where the
+    contract tells it. `allowed` is None where it does not say what may be done.
     """
 
     remote_id: str
@@ -100,6 +138,8 @@ class RemoteOrder:
     text: str | None = None
     revision: int | None = None
     amount: int | None = None
+    refunded: int | None = None
+    allowed: Allowed | None = None
     request_id: str | None = None
 
 
@@ -155,6 +195,14 @@ def _fresh_sms(latest: Sms | None, remote: RemoteOrder) -> Sms | None:
     known = latest.revision if latest else 0
     if remote.revision is not None:
         return Sms(remote.revision, remote.code, remote.text) if remote.revision > known else None
-    if latest is not None and (latest.code, latest.text) == (remote.code, remote.text):
+    if latest is not None and _same_sms(latest, remote):
         return None
     return Sms(known + 1, remote.code, remote.text)
+
+
+def _same_sms(latest: Sms, remote: RemoteOrder) -> bool:
+    """A look that shows only the code of an SMS shows the same one as a look that shows its text as well."""
+    if latest.code != remote.code:
+        return False
+    one_is_without = remote.code is not None and (latest.text is None or remote.text is None)
+    return one_is_without or latest.text == remote.text

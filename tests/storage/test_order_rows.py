@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from bot.domain.access import Role
 from bot.domain.limits import Window
 from bot.domain.notices import Notice, NoticeKind
-from bot.domain.orders import OrderState, RemoteOrder, RemoteStatus, Sms
+from bot.domain.orders import Allowed, OrderState, RemoteOrder, RemoteStatus, Sms
 from storage import ledger, members, orders, outbox
 from storage.orders import Intent, Order, Request
 from tests.storage import rows
@@ -53,6 +54,8 @@ def test_a_new_order_comes_back_as_it_went_in(connection: sqlite3.Connection) ->
         "sent_at",
         "placed_at",
         "ended_at",
+        "allowed",
+        "cancel_from",
     }
 
 
@@ -64,12 +67,16 @@ def test_every_column_is_a_field_and_every_field_a_column(connection: sqlite3.Co
     for column in connection.execute("PRAGMA table_info(orders)").fetchall():
         values[column["name"]] = next(numbers) if column["type"] == "INTEGER" else f"text {next(numbers)}"
     values |= {"id": order_id, "member_id": ANA, "state": "completed", "refund_assumed": 1, "needs_admin": 1, "held": 0}
-    values |= {"refunded": 3, "charged": 4}
+    values |= {"refunded": 3, "charged": 4, "reactivates": order_id, "refund_open": 1, "policy": "best_success"}
+    values |= {"allowed": "[true, false, true, false, 1773464400, null]"}
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     connection.execute(f"UPDATE orders SET {assignments}", values)  # noqa: S608 (the names are the schema's own)
     found = order(connection, order_id)
     assert [field.name for field in fields(Order)] == list(values)
-    assert asdict(found) == {**values, "refund_assumed": True, "needs_admin": True}
+    allowed = Allowed(cancel=True, resend=True, cancel_from=datetime(2026, 3, 14, 5, 0, tzinfo=UTC))
+    switches = {"refund_assumed": True, "needs_admin": True, "refund_open": True}
+    assert asdict(found) == {**values, **switches, "allowed": asdict(allowed)}
+    assert found.allowed == allowed
     assert found.state is OrderState.COMPLETED
 
 
