@@ -15,6 +15,7 @@ from bot.config import Settings
 from bot.services import access, evidence
 from bot.services.catalog import Catalog
 from bot.services.desk import Desk
+from bot.services.hints import Hints
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.guide import GuideAdapter
@@ -105,6 +106,7 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
             requests=requests,
             catalog=Catalog(sms, clock, config.ordering.aliases),
             clock=clock,
+            hints=Hints(clock),
         )
         owners = frozenset(config.access.owners)
         await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))

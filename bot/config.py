@@ -31,6 +31,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.domain.limits import LimitName
 from bot.domain.money import MOST
+from bot.domain.orders import Policy
 
 ENVIRONMENT_PREFIX = "OTPDESK_"
 
@@ -243,7 +244,8 @@ class Ordering(_Section):
     aliases: Pairs = {}
     platforms_allowed: Names = ()
     note_required: bool = False
-    cancel_before_expiry: Annotated[Whole, _whole(0, 600, "whole seconds")] = 15
+    policy: Policy = Policy.CHEAPEST
+    cancel_before_expiry: Annotated[Whole | None, _whole(0, 600, "whole seconds")] = None
 
 
 class Polling(_Section):
@@ -382,7 +384,7 @@ def _message(problem: Mapping[str, Any], place: list[str]) -> str:
 
 
 def _expected(problem: Mapping[str, Any], place: list[str]) -> str:
-    if problem["type"] == "literal_error":
+    if problem["type"] in ("literal_error", "enum"):
         return str(problem["ctx"]["expected"])
     section = _section(place[0])
     field = section.model_fields.get(place[1]) if section and len(place) > 1 else None

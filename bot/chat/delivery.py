@@ -10,6 +10,7 @@ from telegram import InlineKeyboardMarkup
 from bot.chat import keyboards, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
+from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Urgency
 from bot.services.desk import Desk
 from storage import members, orders
@@ -32,6 +33,7 @@ _NEWS: Mapping[NoticeKind, tuple[Callable[[Order, Facts], str], bool]] = {
     NoticeKind.MISSING: (lambda order, _: texts.missing(order), False),
     NoticeKind.UNCLEAR: (lambda order, _: texts.unclear(order), False),
     NoticeKind.CLEARED: (lambda order, _: texts.cleared(order), True),
+    NoticeKind.NOT_CANCELED: (texts.not_canceled, False),
     NoticeKind.CHARGED: (lambda order, _: texts.charged(order), False),
 }
 """News of an order: its sentence, and whether another order is what may come next."""
@@ -48,6 +50,7 @@ class Deliverer:
             NoticeKind.CARD: self._card,
             NoticeKind.CODE: self._code,
             **dict.fromkeys(_NEWS, self._news),
+            NoticeKind.GUARD: self._guard,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -92,6 +95,10 @@ class Deliverer:
         order = (await self._subject(letter.notice)).order
         rows = keyboards.for_news(order) if is_over else []
         return await self._send(letter, write(order, letter.notice.facts), order.member_id, rows)
+
+    async def _guard(self, letter: Letter) -> Delivery:
+        until = from_milliseconds(int(letter.notice.facts.get("until") or 0) * 1000)
+        return await self._send(letter, texts.guard(until, self._desk.settings.limits.zone), 0, [])
 
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))

@@ -7,7 +7,7 @@ from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
 from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
-from bot.domain.errors import DeskError, TokenRejected, UnknownName, WrongUsage
+from bot.domain.errors import CancelTooEarly, DeskError, NotCanceled, TokenRejected, UnknownName, WrongUsage
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ def _in_words(command: Command, visit: Visit, error: DeskError) -> str:
 
 
 def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
-    """Buttons that run the command again, spelled right."""
+    """Buttons that do what was meant: the command spelled right, or the cancel when it may be."""
+    if isinstance(error, NotCanceled) and isinstance(error.reason, CancelTooEarly):
+        return [[keyboards.cancel_later(error.order_id)]]
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:
         return []
     return [

@@ -73,22 +73,40 @@ def nonce_of(data: str | None) -> str | None:
 def for_card(order: Order) -> list[Row]:
     """What may be done from an order's card; once there is news, the message with the news carries the rest."""
     if order.state is OrderState.WAITING:
-        cancel = Press("Cancel and refund", "cancel", {"order": order.id}, DANGER)
-        return [_copy("Copy number", order.phone_number), [cancel]]
+        return [_copy("Copy number", order.phone_number), _cancel(order)]
     return [] if order.state.ended else [_copy("Copy number", order.phone_number)]
 
 
 def for_code(order: Order, code: str | None) -> list[Row]:
-    """What may be done with a code: copy it, or get a fresh number if the service rejects it."""
+    """What may be done with a code: copy it, wait for another, or get a fresh number if the service rejects it."""
     if order.state.ended:
         return [_copy("Copy code", code), *for_news(order)]
     again = Press("Rejected? New number", "again", {"order": order.id})
-    return [_copy("Copy code", code), [again, Press("End", "cancel", {"order": order.id})]]
+    if order.allowed is None:
+        return [_copy("Copy code", code), [again, Press("End", "cancel", {"order": order.id})]]
+    another = [command("Another SMS", "resend", str(order.id))] if order.allowed.resend else []
+    done = [command("Done", "done", str(order.id), PRIMARY)] if order.allowed.finish else []
+    return [_copy("Copy code", code), [*another, *done], [again]]
 
 
 def for_news(order: Order) -> list[Row]:
     """What may be done after an order that is over."""
-    return [[Press("Order another", "again", {"order": order.id})]]
+    rows: list[Row] = [[Press("Order another", "again", {"order": order.id})]]
+    if order.allowed is not None and order.allowed.reactivate:
+        rows.append([command("The same number again", "reactivate", str(order.id))])
+    return rows
+
+
+def _cancel(order: Order) -> list[Press | Copy]:
+    """The way out of a waiting order, as far as SMSCode lets one go now."""
+    if order.allowed is None or order.allowed.cancel:
+        return [Press("Cancel and refund", "cancel", {"order": order.id}, DANGER)]
+    return [] if order.cancel_from is not None else [cancel_later(order.id)]
+
+
+def cancel_later(order_id: int) -> Press:
+    """The button that has an order canceled as soon as SMSCode allows it."""
+    return Press("Cancel as soon as it can be", "cancel_later", {"order": order_id}, DANGER)
 
 
 def _copy(label: str, text: str | None) -> list[Press | Copy]:

@@ -9,6 +9,7 @@ from bot.domain.access import Role
 from bot.domain.errors import WrongUsage
 from bot.domain.limits import LimitName
 from bot.domain.money import parse_amount
+from bot.domain.orders import Policy
 
 LONGEST_NOTE: Final = 200
 LONGEST_NAME: Final = 64
@@ -27,6 +28,8 @@ class OrderArguments:
     countries: tuple[str, ...]
     max_price: int | None
     note: str
+    operator: str = ""
+    policy: Policy | None = None
 
 
 def clean(typed: str) -> str:

@@ -68,6 +68,16 @@ async def _cancel_late(visit: Visit) -> None:
     await ordering.end(visit, await _order(visit), confirmed=True)
 
 
+async def _cancel_later(visit: Visit) -> None:
+    planned = await tracking.cancel_later(visit.desk, await _order(visit), visit.member.user_id)
+    await visit.answer(texts.cancel_planned(planned, visit.desk.settings.limits.zone))
+
+
+async def _rent_again(visit: Visit) -> None:
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+    await ordering.rent_again(visit, await _order(visit), agreed=int(visit.facts.get("most") or 0))
+
+
 async def _keep(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
     await visit.answer(texts.kept())
@@ -105,6 +115,8 @@ ACTIONS: Mapping[str, Command] = {
     for action in (
         _action("cancel", Role.OPERATOR, _cancel),
         _action("cancel_late", Role.OPERATOR, _cancel_late),
+        _action("cancel_later", Role.OPERATOR, _cancel_later),
+        _action("rent_again", Role.OPERATOR, _rent_again),
         _action("keep", Role.OPERATOR, _keep),
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),

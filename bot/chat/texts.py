@@ -17,6 +17,7 @@ from bot.domain.limits import COUNTS, LimitName
 from bot.domain.money import format_amount
 from bot.domain.orders import Offer, OrderState, Sms
 from bot.services.spending import Budget, Statement
+from bot.services.status import Evidence, Status
 from storage.orders import Order
 
 Facts = Mapping[str, str | int | None]
@@ -266,12 +267,50 @@ def ended(order: Order, facts: Facts) -> str:
     back, had_code = int(facts.get("refunded") or 0), bool(facts.get("code"))
     heads = {OrderState.EXPIRED: f"⌛ #{order.id} expired", OrderState.COMPLETED: f"#{order.id} was completed"}
     head = heads.get(order.state, f"#{order.id} is canceled")
+    if facts.get("late"):
+        if back:
+            return f"#{order.id} had expired; {format_amount(back)} came back, as the balance shows."
+        return f"#{order.id} had expired; nothing came back, as the balance shows."
     if not had_code and order.state is not OrderState.CANCELED:
         head += " without a code"
+    if facts.get("open"):
+        return (
+            f"{head}. {format_amount(order.charged)} counts as spent until SMSCode's balance shows whether it came "
+            "back; you hear from me."
+        )
     if not back:
         return f"{head}. Nothing comes back{': the code had arrived' if had_code else ''}."
     assumed = " SMSCode does not confirm this; compare with /balance." if facts.get("assumed") else ""
     return f"{head}. {format_amount(back)} came back.{assumed}"
+
+
+def cancel_planned(order: Order, zone: ZoneInfo) -> str:
+    when = f" {countdown(from_milliseconds(order.cancel_from), zone)}" if order.cancel_from else ""
+    return f"I cancel #{order.id} by myself{when}, unless an SMS comes first."
+
+
+def not_canceled(order: Order, facts: Facts) -> str:
+    return f"#{order.id} could not be canceled as planned: {escape(facts.get('reason'))}. I keep watching it."
+
+
+def finish_instead(order: Order) -> str:
+    return (
+        f"#{order.id} has its code, and SMSCode takes no cancel after an SMS: {format_amount(order.charged)} stays "
+        "spent. /done closes it; left alone, it closes by itself."
+    )
+
+
+def finished(order: Order) -> str:
+    return f"#{order.id} is finished."
+
+
+def resending(order: Order) -> str:
+    return f"#{order.id} waits for another SMS. Request it now; it comes here by itself."
+
+
+def reactivation(order: Order, cost: int) -> str:
+    number = escape(order.phone_number or f"the number of #{order.id}")
+    return f"The same number again, <code>{number}</code>, costs <b>{format_amount(cost)}</b> now."
 
 
 def missing(order: Order) -> str:
@@ -337,6 +376,90 @@ def resolved(order: Order) -> str:
     return f"#{order.id} is settled: {STATE_WORDS[order.state]}."
 
 
+# The desk
+
+
+def guard(until: datetime, zone: ZoneInfo) -> str:
+    return (
+        "⛔ SMSCode takes no new order of this account for a while: too many orders failed or were canceled. "
+        f"It ends {countdown(until, zone)}. Live orders are still watched, their codes still come."
+    )
+
+
+def status(state: Status, zone: ZoneInfo) -> str:
+    contract = state.contract or "not known yet"
+    lines = [
+        "<b>The desk</b>",
+        f"SMSCode: {escape(state.trouble)}" if state.trouble else f"SMSCode answers; contract: {escape(contract)}",
+        f"Requests in the last minute: {state.requests_used} of {state.requests_allowed}",
+    ]
+    if state.pause_left:
+        lines.append(f"SMSCode asks for a pause: {round(state.pause_left)} s left")
+    lines.append(f"Orders: {state.live} live, {state.unclear} unclear, {state.undecided} for an admin to decide")
+    if state.paused is not None:
+        lines.append(f"New orders are paused: {escape(state.paused)}")
+    if state.guarded_until is not None:
+        until = from_milliseconds(state.guarded_until * 1000)
+        lines.append(f"SMSCode takes no new orders; that ends {countdown(until, zone)}")
+    letters = ", ".join(f"{count} {escape(name)}" for name, count in state.letters.items() if name != "sent")
+    lines.append(f"Messages: {letters or 'none waiting'}")
+    lines.append(_webhook_line(state))
+    if state.foreign:
+        shown = ", ".join(escape(remote_id) for remote_id in state.foreign[:10])
+        lines.append(
+            f"Live on the account, but not ordered here: {len(state.foreign)} ({shown}). I watch them not and "
+            "touch them not; they spend from the same balance."
+        )
+    return "\n".join(lines)
+
+
+def evidence(known: Evidence, names: Mapping[int, str], zone: ZoneInfo) -> str:
+    """All that is known of an order, for whoever decides about its money."""
+    order = known.order
+    lines = [
+        f"<b>{_order_line(order)}</b>",
+        f"for {escape(names.get(order.member_id, order.member_id))}{_note(order)}",
+        f"State: {STATE_WORDS[order.state]}{' · needs your word' if order.needs_admin else ''}",
+        f"SMSCode's id: {escape(order.remote_id or 'never learned')} · key {escape(order.request_key)}",
+        (
+            f"Held {format_amount(order.held)}, charged {format_amount(order.charged)}, "
+            f"came back {format_amount(order.refunded)}"
+        ),
+        f"Balance before: {_known_amount(order.balance_before)} · now: {_known_amount(known.balance)}",
+    ]
+    if order.error:
+        lines.append(f"Why: {escape(order.error)}")
+    lines.append("")
+    lines.extend(
+        f"{_when(from_milliseconds(entry.at), zone)} · {format_amount(entry.amount)} {entry.credit} → {entry.debit}"
+        f" · {escape(entry.reason)}"
+        for entry in known.entries
+    )
+    lines.append("")
+    lines.extend(
+        f"{_when(from_milliseconds(line.at), zone)} · {escape(line.action)} by {_actor(line.actor_id, names)}"
+        for line in known.lines
+    )
+    return _as_many_as_fit(lines, len(lines), "\n")
+
+
+def _actor(actor_id: int, names: Mapping[int, str]) -> str:
+    return "me" if actor_id == 0 else escape(names.get(actor_id, actor_id))
+
+
+def _known_amount(amount: int | None) -> str:
+    return "unknown" if amount is None else format_amount(amount)
+
+
+def _webhook_line(state: Status) -> str:
+    if state.webhook is None or not state.webhook.url:
+        return "Webhooks: off; I ask SMSCode every few seconds"
+    if state.webhook.disabled:
+        return f"Webhooks: SMSCode has stopped sending them ({escape(state.webhook.disabled)})"
+    proven = "; they have proven themselves, so I ask less often" if state.webhooks_proven else ""
+    return f"Webhooks: on{proven}"
+
+
 # Buttons
 
 
@@ -374,6 +497,19 @@ _ALERTS: Mapping[str, str] = {
     "missing": (
         "SMSCode no longer knows order #{order}. Look into the dashboard, then send "
         "<code>/resolve {order} charged</code> or <code>/resolve {order} refunded</code>."
+    ),
+    "refund": (
+        "Order #{order} expired without a code, and the balance does not tell whether its {price} came back. Look into "
+        "the SMSCode dashboard, then send <code>/resolve {order} charged</code> or "
+        "<code>/resolve {order} refunded</code>; <code>/resolve {order}</code> shows what is known."
+    ),
+    "dearer": (
+        "Order #{order} cost {fell} instead of {price}: its product had no ceiling to agree on. The difference counts "
+        "against its member's limits."
+    ),
+    "key_reused": (
+        "SMSCode says that the key of order #{order} was used for something else before. Nothing was placed. Is "
+        "another desk running on this account with the same bot?"
     ),
     "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
     "dead_answer": "A message ({kind}) could not be delivered: {reason}",
@@ -441,6 +577,33 @@ def _not_permitted(error: errors.NotPermitted, _: ZoneInfo) -> str:
 @failure.register
 def _ordering_paused(error: errors.OrderingPaused, _: ZoneInfo) -> str:
     return f"New orders are paused: {escape(error.reason)}. Nothing was charged."
+
+
+@failure.register
+def _ordering_banned(error: errors.OrderingBanned, zone: ZoneInfo) -> str:
+    until = from_milliseconds(error.until * 1000)
+    return (
+        "SMSCode takes no new order of this account for a while: too many failed or were canceled. "
+        f"It ends {countdown(until, zone)}. Nothing was charged."
+    )
+
+
+@failure.register
+def _abuse_guard(_: errors.AbuseGuard, __: ZoneInfo) -> str:
+    return (
+        "SMSCode takes no new order of this account for a while: too many failed or were canceled. "
+        "Nothing was charged. The message about it says for how long."
+    )
+
+
+@failure.register
+def _price_rose(error: errors.PriceRose, _: ZoneInfo) -> str:
+    return f"It costs {format_amount(error.price)} by now, not {format_amount(error.agreed)}. Nothing was charged."
+
+
+@failure.register
+def _not_offered(error: errors.NotOffered, _: ZoneInfo) -> str:
+    return f"SMSCode's API as this desk speaks it ({escape(error.contract)}) cannot {escape(error.what)}."
 
 
 @failure.register
@@ -565,6 +728,9 @@ def _not_canceled(error: errors.NotCanceled, zone: ZoneInfo) -> str:
             f"SMSCode gave no clear answer, so #{error.order_id} may or may not be canceled. "
             "I keep watching it, and you hear how it ends."
         )
+    if isinstance(error.reason, errors.CancelTooEarly):
+        when = f" It can be {countdown(error.possible_from, zone)}." if error.possible_from else ""
+        return f"SMSCode lets #{error.order_id} not be canceled yet.{when} Shall I do it then?"
     return f"#{error.order_id} is not canceled; I keep watching it. {failure(error.reason, zone)}"
 
 
@@ -657,6 +823,10 @@ def _why_this_one(order: Order, facts: Facts) -> str:
 
 def _card_state(order: Order, zone: ZoneInfo) -> str:
     if order.state is OrderState.WAITING:
+        if order.phone_number is None:
+            return "The number is on its way; it comes as a message of its own."
+        if order.cancel_from is not None:
+            return f"I cancel it {countdown(from_milliseconds(order.cancel_from), zone)}, unless an SMS comes first."
         if order.expires_at is None:
             return "Request the SMS now. The code comes here by itself."
         left = countdown(from_milliseconds(order.expires_at), zone)

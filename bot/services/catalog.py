@@ -73,6 +73,17 @@ class Catalog:
         """
         return self._resolve("country", typed, [offer.country for offer in await self.offers()])
 
+    async def of_operator(self, offers: list[Offer], typed: str) -> list[Offer]:
+        """The offers of the mobile network that `typed` names; all of them where nothing, or "any", was typed.
+
+        Raises:
+            UnknownName: none of them is of such a network; with the networks there are.
+        """
+        if not typed or fold(typed) == "any":
+            return offers
+        name = self._resolve("operator", typed, [offer.operator for offer in offers])
+        return [offer for offer in offers if offer.operator == name]
+
     async def _fetch(self, key: _Key) -> list[Offer]:
         country, platform = key
         found = await self._sms.offers(country, platform)

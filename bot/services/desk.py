@@ -13,6 +13,7 @@ from bot.config import Settings
 from bot.domain.limits import Calendar, calendar_at
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.services.catalog import Catalog
+from bot.services.hints import Hints, WebhookHealth
 from bot.sms.budget import RequestBudget
 from bot.sms.port import SmsPort
 from storage import members, outbox
@@ -42,7 +43,8 @@ class Desk:
     `creating` lets one create at a time through where a repeat could charge twice; `placing` holds the keys of
     the commands that are placing an order right now, so that nobody takes theirs for left over. `unclear_since`
     says since when (monotonic seconds) this process has known an order as unclear. `reconciled`
-    is set once every order that lived at the start has been looked at: no new one is placed before.
+    is set once every order that lived at the start has been looked at: no new one is placed before. `hints` are
+    orders that SMSCode's webhooks spoke of, `webhooks` says how far they can be relied on.
     """
 
     settings: Settings
@@ -51,6 +53,8 @@ class Desk:
     requests: RequestBudget
     catalog: Catalog
     clock: Clock
+    hints: Hints
+    webhooks: WebhookHealth = field(default_factory=WebhookHealth)
     signals: Signals = field(default_factory=Signals)
     creating: asyncio.Lock = field(default_factory=asyncio.Lock)
     placing: set[str] = field(default_factory=set)

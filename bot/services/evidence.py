@@ -1,8 +1,9 @@
 """Orders of which nobody knows whether they were placed: what can be proven, and what an admin must decide.
 
-The guide offers no way to ask for an order by anything but its id, and the id was in the answer that never came. What
-is left is the balance: one create is in flight at a time, the balance was read just before, and so what it shows
-afterwards tells what the create did, as long as nothing else moved it.
+Where a create can be repeated under its key, repeating it is the proof. The guide offers no way to ask for an order by
+anything but its id, and the id was in the answer that never came. What is left there is the balance: one create is in
+flight at a time, the balance was read just before, and so what it shows afterwards tells what the create did, as long
+as nothing else moved it.
 """
 
 import logging
@@ -10,10 +11,10 @@ import sqlite3
 from enum import Enum, auto
 from typing import Final
 
-from bot.domain.errors import NotNow, SmsError
+from bot.domain.errors import ApiError, KeyReused, NotNow, SmsError, Unclear
 from bot.domain.notices import NoticeKind
 from bot.domain.orders import OrderState
-from bot.services import tracking
+from bot.services import creating, refunds, tracking
 from bot.services.desk import Desk
 from bot.sms.port import Priority
 from storage import audit, ledger, orders, outbox
@@ -33,8 +34,9 @@ _LONGEST_LIFE: Final = 24 * 3600 * 1000
 INTERRUPTED: Final = "INTERRUPTED"
 """Why an order was refused that broke off before anything was sent: its command may still run."""
 
-NOT_PLACED: Final = "NOT_PLACED"
-"""Why an order was refused that had been unclear: its member was told, so its command is over."""
+_KEY_LIVES: Final = 12 * 3600 * 1000
+"""Milliseconds for which a create is repeated under its key: SMSCode does not say for how long it remembers one, and
+a repeat that it takes for new would be a second order."""
 
 
 class Verdict(Enum):
@@ -84,46 +86,65 @@ async def recover(desk: Desk) -> int:
             continue
         count += 1
         if order.state is OrderState.RESERVED:
-            await _release(desk, order, INTERRUPTED, tell=False)
+            await creating.release(desk, order, INTERRUPTED, tell=False)
         else:
-            await leave_unclear(desk, order, "the desk stopped before SMSCode's answer")
+            await creating.leave_unclear(desk, order, "the desk stopped before SMSCode's answer")
     return count
 
 
-async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
-    """Keep the hold of an order that may have been placed, tell its member to wait, and tell the admins."""
-
-    def body(connection: sqlite3.Connection) -> Order:
-        if not _unchanged(connection, order, OrderState.SENT):
-            return tracking.known(connection, order.id)
-        orders.mark_unknown(connection, order.id, reason[:200])
-        key = f"unclear:{order.attempt}"
-        outbox.put(connection, tracking.notice(order, NoticeKind.UNCLEAR, key), desk.now)
-        desk.alert(connection, f"{order.id}:{key}", what="unclear", order=order.id, reason=reason[:200])
-        audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason[:200])
-        return tracking.known(connection, order.id)
-
-    return await desk.insist(body)
-
-
 async def look_into(desk: Desk) -> None:
-    """Settle or release unclear orders on evidence, or hand them to an admin."""
+    """Settle or release unclear orders on evidence, or hand them to an admin.
+
+    Raises:
+        SmsError: the contract is not known yet, and with it not what counts as evidence.
+    """
+    await desk.sms.settle_contract()
     unclear = await desk.database.read(orders.unclear)
     for gone in desk.unclear_since.keys() - {order.id for order in unclear}:
         del desk.unclear_since[gone]
     for order in unclear:
         if order.needs_admin or order.command_key in desk.placing:
             continue
-        age = age_seconds(desk, order)
-        all_seen = await _refresh_others(desk)
-        if not all_seen and age < _PATIENCE_SECONDS:
-            return
         try:
-            balance = await desk.sms.balance()
+            await (_repeat if desk.sms.creates_are_repeatable else _weigh)(desk, order)
         except SmsError as error:
             log.warning("order %s stays unclear: %s", order.id, error)
             return
-        await _act(desk, order, balance, age, all_seen=all_seen)
+
+
+async def _repeat(desk: Desk, order: Order) -> None:
+    """Ask under the same key what became of the create.
+
+    Raises:
+        Unclear: nothing new is known.
+    """
+    if desk.now - (order.sent_at or 0) > _KEY_LIVES:
+        await _ask_admin(desk, order, await desk.sms.balance())
+        return
+    try:
+        remote = await creating.repeat(desk, order)
+    except ApiError:
+        await _release_cleared(desk, order)
+    except Unclear as error:
+        if not isinstance(error.__cause__, KeyReused):
+            raise
+        # Somebody else has used our key: what it answers is not about this order.
+        await _ask_admin(desk, order, await desk.sms.balance())
+    else:
+        await creating.confirm(desk, order, remote)
+
+
+async def _weigh(desk: Desk, order: Order) -> None:
+    """Let the balance speak.
+
+    Raises:
+        SmsError: it could not be asked.
+    """
+    age = age_seconds(desk, order)
+    all_seen = await _refresh_others(desk)
+    if not all_seen and age < _PATIENCE_SECONDS:
+        raise Unclear("other orders hide what they may have given back")
+    await _act(desk, order, await desk.sms.balance(), age, all_seen=all_seen)
 
 
 async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) -> Order:
@@ -137,6 +158,8 @@ async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) ->
         await (_settle if charged else _release_cleared)(desk, order)
     elif order.state.watched and order.needs_admin:
         await _end_missing(desk, order, refund=not charged)
+    elif order.refund_open:
+        await refunds.close(desk, order, came_back=not charged)
     else:
         raise NotNow(order.id, order.state)
 
@@ -216,23 +239,7 @@ async def _settle(desk: Desk, order: Order) -> None:
 
 
 async def _release_cleared(desk: Desk, order: Order) -> None:
-    await _release(desk, order, NOT_PLACED, tell=True)
-
-
-async def _release(desk: Desk, order: Order, why: str, *, tell: bool) -> None:
-    """It was not placed: the hold goes back."""
-
-    def body(connection: sqlite3.Connection) -> None:
-        if not _unchanged(connection, order, order.state):
-            return
-        now = desk.now
-        ledger.release(connection, order.id, why, now)
-        orders.mark_refused(connection, order.id, why, now)
-        if tell:
-            outbox.put(connection, tracking.notice(order, NoticeKind.CLEARED, f"cleared:{order.attempt}"), now)
-        audit.write(connection, now, audit.DESK, "order.release", order_id=order.id, why=why)
-
-    await desk.transact(body)
+    await creating.release(desk, order, creating.NOT_PLACED, tell=True)
 
 
 async def _ask_admin(desk: Desk, order: Order, balance: int) -> None:

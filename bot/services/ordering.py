@@ -1,8 +1,8 @@
 """Placing an order, at most once.
 
-The way of a create: one transaction reserves the money and keeps the exact request, one marks it as sent, then the
-request leaves, then one transaction settles it and puts the number into the outbox. Whatever breaks in between leaves
-a state that says what can have happened.
+The way of an order: names become offers, one transaction reserves the money and keeps the exact request, then the
+create is sent and its outcome written down (`bot.services.creating`). Whatever breaks in between leaves a state that
+says what can have happened.
 """
 
 import logging
@@ -12,29 +12,25 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bot.clock import set_within
-from bot.domain.access import Role
 from bot.domain.errors import (
     AccountBusy,
-    ApiError,
     BalanceTooLow,
     NothingOnOffer,
-    NotPermitted,
-    NotSent,
+    NotNow,
     OrderingPaused,
+    PriceRose,
     ProductGone,
     Refusal,
     SmsError,
-    Unclear,
     UnknownName,
     WrongUsage,
 )
-from bot.domain.notices import NoticeKind
-from bot.domain.orders import Offer, OrderState, RemoteOrder
-from bot.services import evidence, tracking
+from bot.domain.orders import Offer, OrderState, Policy
+from bot.services import creating, evidence, tracking
 from bot.services.catalog import fold
 from bot.services.desk import Desk
-from bot.sms.port import CreateRequest
-from storage import audit, ledger, members, orders, outbox, settings
+from bot.sms.port import Terms
+from storage import audit, ledger, members, orders
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -58,20 +54,36 @@ class OrderCommand:
     countries: tuple[str, ...] = ()
     max_price: int | None = None
     note: str = ""
+    operator: str = ""
+    policy: Policy | None = None
 
 
 @dataclass(slots=True)
 class _Search:
-    """The walk through the offers for one command, and what it met on its way."""
+    """The walk through the offers for one command, and what it met on its way.
+
+    `tried` are the bodies sent: what would be asked for in the same words needs no second asking.
+    """
 
     command: OrderCommand
     platform: str
     countries: tuple[str, ...]
+    policy: Policy
     sold_out: int = 0
     cheapest: int | None = None
     order_id: int | None = None
     attempt: int = 0
-    tried: set[int | str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bid:
+    """One thing to ask SMSCode for: where the number is from, what it may cost (IDR), and the exact body."""
+
+    country: str
+    product: str
+    price: int
+    body: str
 
 
 async def place(desk: Desk, command: OrderCommand) -> Order:
@@ -91,7 +103,7 @@ async def place(desk: Desk, command: OrderCommand) -> Order:
 
 async def _place(desk: Desk, command: OrderCommand) -> Order:
     earlier = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
-    if earlier is not None and (earlier.state is not OrderState.REFUSED or earlier.error == evidence.NOT_PLACED):
+    if earlier is not None and _is_over(earlier):
         return earlier
     await _reconciled(desk)
     search = await _begin(desk, command)
@@ -106,15 +118,20 @@ async def _place(desk: Desk, command: OrderCommand) -> Order:
     raise NothingOnOffer(search.platform, search.countries, command.max_price, search.cheapest)
 
 
+def _is_over(earlier: Order) -> bool:
+    """Whether a command that has led to this order is done with; one that only broke off may go on."""
+    return earlier.state is not OrderState.REFUSED or earlier.error == creating.NOT_PLACED
+
+
 async def _try_offers(desk: Desk, search: _Search) -> Order | None:
-    """Try what the catalog names, each product once in the whole search; None when all of it is sold out."""
-    async for offer in _candidates(desk, search):
-        order = await _reserve(desk, search, offer)
+    """Try what the catalog names, each bid once in the whole search; None when all of it is sold out."""
+    async for bid in _bids(desk, search):
+        order = await _reserve(desk, search, bid)
         try:
-            return await _create(desk, search, order)
+            return await _create(desk, order, search.sold_out)
         except ProductGone:
             search.sold_out += 1
-            desk.catalog.forget(offer.country, search.platform)
+            desk.catalog.forget(bid.country, search.platform)
     return None
 
 
@@ -127,7 +144,7 @@ async def _reconciled(desk: Desk) -> None:
 async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     """Check what can be checked before any offer is known."""
     rules = desk.settings.ordering
-    await desk.database.read(lambda connection: _check_may_order(connection, command.member_id))
+    await desk.database.read(lambda connection: creating.check_may_order(desk, connection, command.member_id))
     if rules.note_required and not command.note:
         raise WrongUsage("every order needs a note that says what it is for: add note=…")
     platform = await desk.catalog.platform(command.platform)
@@ -136,7 +153,8 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     countries = [await desk.catalog.country(name) for name in command.countries] + await _fallbacks(desk)
     if not countries:
         raise WrongUsage("name a country, for example: /order whatsapp indonesia")
-    return _Search(command, platform, tuple(dict.fromkeys(countries)))
+    policy = command.policy or Policy(rules.policy)
+    return _Search(command, platform, tuple(dict.fromkeys(countries)), policy)
 
 
 async def _fallbacks(desk: Desk) -> list[str]:
@@ -150,38 +168,45 @@ async def _fallbacks(desk: Desk) -> list[str]:
     return found
 
 
-async def _candidates(desk: Desk, search: _Search) -> AsyncIterator[Offer]:
-    """Offers worth trying, country by country, each country's cheapest first."""
+async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
+    """What is worth asking for, country by country, each country's cheapest first."""
     for country in search.countries:
-        for offer in await desk.catalog.offers(country, search.platform):
-            if not offer.in_stock or offer.product_id in search.tried:
+        rows = await desk.catalog.offers(country, search.platform)
+        rows = await desk.catalog.of_operator(rows, search.command.operator)
+        for offer in rows:
+            bid = _bid(desk, search, replace(offer, country=offer.country or country), rows)
+            if not offer.in_stock or bid.body in search.tried:
                 continue
             too_dear = search.command.max_price is not None and offer.price > search.command.max_price
             if too_dear or len(search.tried) >= _MOST_ATTEMPTS:
                 # Whatever was cheaper has been tried and is gone, so this is the cheapest one left here.
                 search.cheapest = min(offer.price, search.cheapest if search.cheapest is not None else offer.price)
                 break
-            search.tried.add(offer.product_id)
-            yield replace(offer, country=offer.country or country)
+            search.tried.add(bid.body)
+            yield bid
 
 
-async def _reserve(desk: Desk, search: _Search, offer: Offer) -> Order:
-    """Keep the intent and hold its price, all limits in one transaction.
+def _bid(desk: Desk, search: _Search, offer: Offer, rows: list[Offer]) -> _Bid:
+    most = offer.price if search.policy is Policy.CHEAPEST else _dearest_alike(search, offer, rows)
+    terms = Terms(most, search.policy, any_operator=not search.command.operator)
+    return _Bid(offer.country, offer.name or search.platform, most, desk.sms.create_body(offer, terms))
+
+
+def _dearest_alike(search: _Search, offer: Offer, rows: list[Offer]) -> int:
+    """What the best number behind an offer may cost: SMSCode chooses among all that share its catalog id."""
+    alike = [row.price for row in rows if offer.catalog_id is not None and row.catalog_id == offer.catalog_id]
+    within = [price for price in alike if search.command.max_price is None or price <= search.command.max_price]
+    return max(within, default=offer.price)
+
+
+async def _reserve(desk: Desk, search: _Search, bid: _Bid) -> Order:
+    """Keep the intent of one bid of a search and hold its price.
 
     Raises:
-        LimitReached, OrderingPaused, NotPermitted: and nothing has changed.
+        Refusal: a limit or a rule of the desk; nothing has changed.
     """
     command = search.command
     search.attempt += 1
-    calendar, now = desk.calendar, desk.now
-    intent = orders.Intent(
-        attempt=search.attempt,
-        country=offer.country,
-        product=offer.name or search.platform,
-        price=offer.price,
-        request_key=f"{command.key}-{search.attempt}",
-        request_body=desk.sms.create_body(offer),
-    )
     request = orders.Request(
         command_key=command.key,
         member_id=command.member_id,
@@ -191,62 +216,72 @@ async def _reserve(desk: Desk, search: _Search, offer: Offer) -> Order:
         countries=",".join(search.countries),
         max_price=command.max_price,
         note=command.note,
+        policy=search.policy,
+        operator=command.operator,
     )
-
-    def body(connection: sqlite3.Connection) -> Order:
-        _check_may_order(connection, command.member_id)
-        if search.order_id is None:
-            order_id = orders.insert(connection, request, calendar.window, intent, now)
-        else:
-            order_id = search.order_id
-            orders.retry(connection, order_id, calendar.window, intent)
-        caps = members.limits_of(connection, command.member_id, desk.settings.limits.defaults)
-        ledger.hold(connection, order_id, offer.price, caps, calendar, now)
-        audit.write(
-            connection,
-            now,
-            command.member_id,
-            "order.reserve",
-            order_id=order_id,
-            platform=search.platform,
-            country=offer.country,
-            price=offer.price,
-            note=command.note,
-        )
-        return tracking.known(connection, order_id)
-
-    order = await desk.transact(body)
+    order = await _hold(desk, request, bid, search.attempt, search.order_id)
     search.order_id = order.id
     return order
 
 
-def _check_may_order(connection: sqlite3.Connection, member_id: int) -> None:
-    """Whether this member may order now; looked at again in each transaction, for both may change meanwhile."""
-    member = members.get(connection, member_id)
-    if member is None or not member.may(Role.OPERATOR):
-        raise NotPermitted(Role.OPERATOR)
-    reason = settings.get(connection, settings.PAUSED)
-    if reason is not None:
-        raise OrderingPaused(reason)
+async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, order_id: int | None) -> Order:
+    """Keep the intent and hold its price, all limits in one transaction; `order_id` names a refused earlier attempt.
+
+    Raises:
+        LimitReached, OrderingPaused, OrderingBanned, NotPermitted: and nothing has changed.
+    """
+    calendar, now = desk.calendar, desk.now
+    intent = orders.Intent(
+        attempt=attempt,
+        country=bid.country,
+        product=bid.product,
+        price=bid.price,
+        request_key=f"{request.command_key}-{attempt}",
+        request_body=bid.body,
+    )
+
+    def body(connection: sqlite3.Connection) -> Order:
+        creating.check_may_order(desk, connection, request.member_id)
+        if order_id is None:
+            number = orders.insert(connection, request, calendar.window, intent, now)
+        else:
+            number = order_id
+            orders.retry(connection, number, calendar.window, intent)
+        caps = members.limits_of(connection, request.member_id, desk.settings.limits.defaults)
+        ledger.hold(connection, number, bid.price, caps, calendar, now)
+        audit.write(
+            connection,
+            now,
+            request.member_id,
+            "order.reserve",
+            order_id=number,
+            platform=request.platform,
+            country=bid.country,
+            price=bid.price,
+            note=request.note,
+        )
+        return tracking.known(connection, number)
+
+    return await desk.transact(body)
 
 
-async def _create(desk: Desk, search: _Search, order: Order) -> Order:
-    """Send the create and write down what became of it.
+async def _create(desk: Desk, order: Order, sold_out: int) -> Order:
+    """Have the create of a reserved order sent, in the way that the contract demands.
 
     Raises:
         ApiError, NotSent, Refusal: it was not placed; its hold is released.
     """
     try:
         if desk.sms.creates_are_repeatable:
-            return await _send(desk, search, order, balance_before=None)
+            return await creating.send(desk, order, sold_out=sold_out)
         async with desk.creating:
             await _check_nothing_unclear(desk)
             balance = await _affordable(desk, order)
-            placed = await _send(desk, search, order, balance)
+            placed = await creating.send(desk, order, sold_out=sold_out, balance_before=balance)
             await _compare_charge(desk, placed, balance)
             return placed
     except (SmsError, Refusal) as error:
-        await _refuse(desk, order, error)
+        await creating.refuse(desk, order, error)
         raise
 
 
@@ -265,25 +300,6 @@ async def _affordable(desk: Desk, order: Order) -> int:
         error.balance, error.price = balance, order.price
         raise error
     return balance
-
-
-async def _send(desk: Desk, search: _Search, order: Order, balance_before: int | None) -> Order:
-    def leave(connection: sqlite3.Connection) -> None:
-        _check_may_order(connection, order.member_id)  # it may have waited long for its turn
-        orders.mark_sent(connection, order.id, balance_before, desk.now)
-
-    await desk.transact(leave)
-    try:
-        remote = await desk.sms.create(CreateRequest(order.request_body, order.request_key))
-    except (ApiError, NotSent):
-        raise
-    except Unclear as error:
-        return await evidence.leave_unclear(desk, order, str(error))
-    except Exception as error:
-        # A mistake of ours between the request and its record: it may have been paid, so it counts as unclear.
-        log.exception("order %s: the create broke off", order.id)
-        return await evidence.leave_unclear(desk, order, type(error).__name__)
-    return await _confirm(desk, search, order, remote)
 
 
 async def _compare_charge(desk: Desk, order: Order, before: int) -> None:
@@ -311,45 +327,6 @@ async def _compare_charge(desk: Desk, order: Order, before: int) -> None:
     await desk.insist(body)
 
 
-async def _confirm(desk: Desk, search: _Search, order: Order, remote: RemoteOrder) -> Order:
-    """Settle a placed order and hand its number to the courier, in one transaction."""
-
-    def body(connection: sqlite3.Connection) -> Order:
-        current, now = tracking.known(connection, order.id), desk.now
-        if current.state is not OrderState.SENT:
-            return current  # an earlier try was written down after all
-        price = remote.amount if remote.amount is not None else order.price
-        ledger.settle(connection, order.id, price, now)
-        orders.mark_placed(connection, order.id, remote, now)
-        facts: dict[str, str | int | None] = {"sold_out": search.sold_out}
-        outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", facts), now)
-        audit.write(
-            connection, now, order.member_id, "order.place", order_id=order.id, remote_id=remote.remote_id, price=price
-        )
-        return tracking.known(connection, order.id)
-
-    try:
-        placed = await desk.insist(body)
-    except sqlite3.IntegrityError as error:
-        log.exception("order %s: what SMSCode answered contradicts the books", order.id)
-        return await evidence.leave_unclear(desk, order, str(error))
-    desk.signals.placed.set()
-    desk.signals.watch.set()
-    return placed
-
-
-async def _refuse(desk: Desk, order: Order, error: Exception) -> None:
-    """Release the hold of an order that was certainly not placed."""
-    code = error.code if isinstance(error, ApiError) else type(error).__name__
-
-    def body(connection: sqlite3.Connection) -> None:
-        ledger.release(connection, order.id, f"refused: {code}", desk.now)
-        orders.mark_refused(connection, order.id, code, desk.now)
-        audit.write(connection, desk.now, order.member_id, "order.refuse", order_id=order.id, code=code)
-
-    await desk.insist(body)
-
-
 async def again(desk: Desk, order: Order, command: OrderCommand) -> Order:
     """End `order` if it lives, then place a fresh one like it under the key of `command`.
 
@@ -358,8 +335,19 @@ async def again(desk: Desk, order: Order, command: OrderCommand) -> Order:
     """
     placed = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
     if placed is None and not order.state.ended:
-        await tracking.cancel(desk, order, command.member_id)
+        await _make_way(desk, order, command.member_id)
     return await place(desk, command)
+
+
+async def _make_way(desk: Desk, order: Order, member_id: int) -> None:
+    """End an order before the next one; one with a code is paid for anyway, so failing to finish it is no hindrance."""
+    if order.state is OrderState.WAITING or not desk.sms.tells_money:
+        await tracking.cancel(desk, order, member_id)
+        return
+    try:
+        await tracking.finish(desk, order, member_id)
+    except SmsError as error:
+        log.info("order %s is not finished: %s", order.id, error)
 
 
 def like(order: Order, key: str, member_id: int, chat_id: int, thread_id: int | None) -> OrderCommand:
@@ -373,4 +361,55 @@ def like(order: Order, key: str, member_id: int, chat_id: int, thread_id: int | 
         countries=tuple(order.countries.split(",")),
         max_price=order.max_price,
         note=order.note,
+        operator=order.operator,
+        policy=order.policy,
     )
+
+
+async def reactivation_cost(desk: Desk, order: Order) -> int:
+    """What the number of an ended order would cost again now, in IDR; nothing is ordered.
+
+    Raises:
+        NotNow: SMSCode does not offer that number again. NotOffered, SmsError: it cannot be asked.
+    """
+    if not order.state.ended or order.remote_id is None:
+        raise NotNow(order.id, order.state)
+    return await desk.sms.reactivation_cost(order.remote_id)
+
+
+async def reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: int) -> Order:
+    """Rent the number of an ended order again, once for the key of `command`, for at most `agreed` IDR.
+
+    Raises:
+        PriceRose: it costs more by now. Refusal, SmsError: as `place` does. Nothing was charged.
+    """
+    desk.placing.add(command.key)
+    try:
+        return await _reactivate(desk, order, command, agreed)
+    finally:
+        desk.placing.discard(command.key)
+
+
+async def _reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: int) -> Order:
+    earlier = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
+    if earlier is not None and _is_over(earlier):
+        return earlier
+    await _reconciled(desk)
+    cost = await reactivation_cost(desk, order)
+    if cost > agreed:
+        raise PriceRose(agreed, cost)
+    request = orders.Request(
+        command_key=command.key,
+        member_id=command.member_id,
+        chat_id=command.chat_id,
+        thread_id=command.thread_id,
+        platform=order.platform,
+        countries=order.country,
+        max_price=agreed,
+        note=command.note,
+        reactivates=order.id,
+    )
+    bid = _Bid(order.country, order.product, cost, desk.sms.reactivate_body(order.remote_id or "", cost))
+    attempt = earlier.attempt + 1 if earlier else 1
+    reserved = await _hold(desk, request, bid, attempt, earlier.id if earlier else None)
+    return await _create(desk, reserved, sold_out=0)

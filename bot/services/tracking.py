@@ -1,17 +1,25 @@
 """Orders after they were placed: what SMSCode shows of them, and ending them."""
 
+import logging
 import sqlite3
 from collections.abc import Mapping
+from typing import Final
 
 from bot.domain.access import Member, Role
-from bot.domain.errors import LimitReached, NoSuchOrder, NotCanceled, NotNow, SmsError
+from bot.domain.errors import AbuseGuard, CancelTooEarly, LimitReached, NoSuchOrder, NotCanceled, NotNow, SmsError
 from bot.domain.limits import LimitName
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.domain.orders import Observed, OrderState, RemoteOrder, observe
+from bot.services import guard
 from bot.services.desk import Desk
 from bot.sms.port import Priority
 from storage import audit, ledger, members, orders, outbox
 from storage.orders import Order
+
+log = logging.getLogger(__name__)
+
+_TRY_CANCEL_AGAIN: Final = 10_000
+"""Milliseconds until a cancel that came too early is tried again, where SMSCode does not say from when it may be."""
 
 
 async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
@@ -22,7 +30,7 @@ async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
         return order, observe(order.state, orders.latest_sms(connection, order_id), remote)
 
     order, observed = await desk.database.read(look)
-    if observed == Observed(order.state) and order.remote_status == remote.raw_status and not order.needs_admin:
+    if observed == Observed(order.state) and not _differs(order, remote):
         return order  # the usual poll: nothing new, so nothing is written
 
     def body(connection: sqlite3.Connection) -> Order:
@@ -31,6 +39,24 @@ async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
         return known(connection, order_id)
 
     return await desk.transact(body)
+
+
+def _differs(order: Order, remote: RemoteOrder) -> bool:
+    """Whether there is something to keep, or to show on the card, beside the state and the SMS."""
+    return (
+        order.needs_admin
+        or order.remote_status != remote.raw_status
+        or _number_came(order, remote)
+        or _allowed_changed(order, remote)
+    )
+
+
+def _number_came(order: Order, remote: RemoteOrder) -> bool:
+    return order.phone_number is None and remote.phone_number is not None
+
+
+def _allowed_changed(order: Order, remote: RemoteOrder) -> bool:
+    return remote.allowed is not None and remote.allowed != order.allowed
 
 
 def _apply(desk: Desk, connection: sqlite3.Connection, order: Order, remote: RemoteOrder, observed: Observed) -> None:
@@ -46,9 +72,38 @@ def _apply(desk: Desk, connection: sqlite3.Connection, order: Order, remote: Rem
     if order.state.ended:
         return
     orders.mark_observed(connection, order.id, observed.state, remote, now)
-    back = ledger.refund(connection, order.id, observed.state, now, assumed=observed.assumed) if observed.refund else 0
+    if _number_came(order, remote) and not observed.state.ended:
+        outbox.put(connection, notice(order, NoticeKind.NUMBER, "number"), now)
     if observed.state is not order.state:
+        back = _book_refund(desk, connection, order, observed, remote)
         _tell_change(connection, order, observed, back, now)
+    elif _allowed_changed(order, remote):
+        outbox.put(connection, notice(order, NoticeKind.CARD, f"card:{_buttons(remote)}"), now)
+
+
+def _buttons(remote: RemoteOrder) -> str:
+    """What may be done now, as a word: a card is edited when its buttons change, not at each look."""
+    allowed = remote.allowed
+    if allowed is None:
+        return ""
+    steps = {"cancel": allowed.cancel, "finish": allowed.finish, "resend": allowed.resend}
+    return "+".join(step for step, may in steps.items() if may) or "none"
+
+
+def _book_refund(
+    desk: Desk, connection: sqlite3.Connection, order: Order, observed: Observed, remote: RemoteOrder
+) -> int:
+    """Book what came back as far as there is evidence; return it (IDR).
+
+    Where the contract names refunds, an expiry alone is none: the order's own word or the balance must show it.
+    """
+    if not observed.refund or remote.refunded == 0:
+        return 0
+    if observed.assumed and desk.sms.tells_money and remote.refunded is None:
+        orders.mark_refund_open(connection, order.id, is_open=True)
+        return 0
+    assumed = observed.assumed and remote.refunded is None
+    return ledger.refund(connection, order.id, observed.state, desk.now, most=remote.refunded, assumed=assumed)
 
 
 def _tell_change(connection: sqlite3.Connection, order: Order, observed: Observed, back: int, now: int) -> None:
@@ -58,7 +113,13 @@ def _tell_change(connection: sqlite3.Connection, order: Order, observed: Observe
     had_code = orders.latest_sms(connection, order.id) is not None
     # An order that is completed after its code has nothing left to tell; any other end is about money.
     if observed.state.ended and not (had_code and observed.state is OrderState.COMPLETED):
-        facts = {"refunded": back, "assumed": int(observed.assumed), "code": int(had_code)}
+        current = known(connection, order.id)
+        facts: dict[str, str | int | None] = {
+            "refunded": back,
+            "assumed": int(current.refund_assumed),
+            "code": int(had_code),
+            "open": int(current.refund_open),
+        }
         outbox.put(connection, notice(order, NoticeKind.ENDED, "ended", facts), now)
 
 
@@ -76,16 +137,106 @@ async def cancel(desk: Desk, order: Order, actor_id: int) -> Order:
     await desk.transact(lambda connection: _note_cancel(desk, connection, order, actor_id))
     failure: SmsError | None = None
     try:
-        await desk.sms.cancel(order.remote_id)
+        ended = await desk.sms.cancel(order.remote_id)
     except SmsError as error:
         failure = error  # it is safe to be unsure of a cancel: the look below tells
+    else:
+        if ended is not None:
+            return await record(desk, order.id, ended)
     try:
         order = await refresh(desk, order, Priority.COMMAND)
     except SmsError:
         desk.signals.watch.set()
     if failure is not None and not order.state.ended:
-        raise NotCanceled(order.id, failure) from failure
+        if isinstance(failure, AbuseGuard):
+            guarded = failure
+            await desk.transact(lambda connection: guard.begin(desk, connection, guarded))
+        raise NotCanceled(order.id, failure, order.allowed.cancel_from if order.allowed else None) from failure
     return order
+
+
+async def cancel_later(desk: Desk, order: Order, actor_id: int) -> Order:
+    """Have the desk cancel an order by itself as soon as SMSCode allows it, unless an SMS comes first.
+
+    Raises:
+        NotNow: it is not waiting for an SMS any more.
+    """
+
+    def body(connection: sqlite3.Connection) -> Order:
+        current = known(connection, order.id)
+        if current.state is not OrderState.WAITING:
+            raise NotNow(current.id, current.state)
+        orders.cancel_later(connection, current.id, _cancel_from(current, desk.now))
+        audit.write(connection, desk.now, actor_id, "order.cancel_later", order_id=current.id)
+        outbox.put(connection, notice(current, NoticeKind.CARD, f"card:later:{desk.now}"), desk.now)
+        return known(connection, current.id)
+
+    planned = await desk.transact(body)
+    desk.signals.watch.set()
+    return planned
+
+
+def _cancel_from(order: Order, now: int) -> int:
+    said = order.allowed.cancel_from if order.allowed else None
+    return max(now, round(said.timestamp() * 1000)) if said else now + _TRY_CANCEL_AGAIN
+
+
+async def cancel_as_planned(desk: Desk, order: Order) -> Order:
+    """Carry out a cancel that was planned; it counts as its member's. One that fails for good is told and dropped."""
+    try:
+        return await cancel(desk, order, order.member_id)
+    except NotCanceled as error:
+        if isinstance(error.reason, CancelTooEarly):
+            return await cancel_later(desk, order, audit.DESK)
+        reason = str(error.reason)
+    except LimitReached as error:
+        reason = str(error)
+
+    def body(connection: sqlite3.Connection) -> Order:
+        orders.cancel_later(connection, order.id, None)
+        facts = {"reason": reason[:200]}
+        outbox.put(connection, notice(order, NoticeKind.NOT_CANCELED, f"not_canceled:{desk.now}", facts), desk.now)
+        return known(connection, order.id)
+
+    log.info("order %s: the planned cancel did not go through: %s", order.id, reason)
+    return await desk.transact(body)
+
+
+async def finish(desk: Desk, order: Order, actor_id: int) -> Order:
+    """Say that the code was all that was needed, then look at the order.
+
+    Raises:
+        NotNow: it has no code, or has ended. NotOffered, SmsError: it did not go through, or may not have.
+    """
+    await desk.sms.finish(await _with_code(desk, order, actor_id, "order.finish"))
+    return await _look_after(desk, order)
+
+
+async def resend(desk: Desk, order: Order, actor_id: int) -> Order:
+    """Wait for one more SMS on the same number, then look at the order.
+
+    Raises:
+        NotNow: it has no code yet, or has ended. NotOffered, SmsError: it did not go through, or may not have.
+    """
+    await desk.sms.resend(await _with_code(desk, order, actor_id, "order.resend"))
+    return await _look_after(desk, order)
+
+
+async def _with_code(desk: Desk, order: Order, actor_id: int, action: str) -> str:
+    """SMSCode's id of an order that has a code, after the audit has kept what is to be done to it."""
+    if order.state is not OrderState.RECEIVED or order.remote_id is None:
+        raise NotNow(order.id, order.state)
+    await desk.transact(lambda connection: audit.write(connection, desk.now, actor_id, action, order_id=order.id))
+    return order.remote_id
+
+
+async def _look_after(desk: Desk, order: Order) -> Order:
+    """Look at an order after something was done to it; if that fails, the watcher soon looks again."""
+    try:
+        return await refresh(desk, order, Priority.COMMAND)
+    except SmsError:
+        desk.signals.watch.set()
+        return order
 
 
 def _note_cancel(desk: Desk, connection: sqlite3.Connection, order: Order, actor_id: int) -> None:

@@ -7,14 +7,14 @@ strictness: only an answer without its id cannot be kept.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from bot.domain.errors import Unclear
-from bot.domain.orders import Offer, RemoteOrder, RemoteStatus
-from bot.sms.port import CreateRequest, Priority
+from bot.domain.errors import NotOffered, Unclear
+from bot.domain.orders import CatalogName, Offer, RemoteOrder, RemoteStatus
+from bot.sms.port import CreateRequest, Priority, Terms, WebhookState
 from bot.sms.wire import Answer, Call, Wire, sound
 
 _LARGEST: Final = 2**53
@@ -73,9 +73,14 @@ class GuideAdapter:
 
     contract = "guide"
     creates_are_repeatable = False
+    tells_money = False
+    shows_all_live = False
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+
+    async def settle_contract(self) -> None:
+        """The configuration has said it."""
 
     async def balance(self) -> int:
         return decode_balance(await self._wire.send(Call("GET", "/v1/balance")))
@@ -85,7 +90,14 @@ class GuideAdapter:
         params = {name: value for name, value in asked.items() if value is not None}
         return decode_offers(await self._wire.send(Call("GET", "/v1/catalog/products", params=params)))
 
-    def create_body(self, offer: Offer) -> str:
+    async def platforms(self) -> list[CatalogName]:
+        return _names(offer.platform for offer in await self.offers(None, None))
+
+    async def countries(self) -> list[CatalogName]:
+        return _names(offer.country for offer in await self.offers(None, None))
+
+    def create_body(self, offer: Offer, terms: Terms) -> str:
+        del terms  # the guide knows no ceiling and no choice: a product is one number at its price
         return json.dumps({"product_id": offer.product_id})
 
     async def create(self, request: CreateRequest) -> RemoteOrder:
@@ -99,8 +111,34 @@ class GuideAdapter:
             raise Unclear("SMSCode answered about another order", request_id=order.request_id)
         return order
 
-    async def cancel(self, remote_id: str) -> None:
+    async def cancel(self, remote_id: str) -> RemoteOrder | None:
         await self._wire.send(Call("POST", f"/v1/orders/{quote(remote_id, safe='')}/cancel"))
+        return None  # the guide does not say what the answer holds
+
+    async def live(self) -> list[RemoteOrder]:
+        raise NotOffered("list all live orders", self.contract)
+
+    async def finish(self, remote_id: str) -> None:
+        raise NotOffered("finish an order; it completes by itself", self.contract)
+
+    async def resend(self, remote_id: str) -> None:
+        raise NotOffered("ask for another SMS; one that comes is shown by itself", self.contract)
+
+    async def reactivation_cost(self, remote_id: str) -> int:
+        raise NotOffered("rent the same number again", self.contract)
+
+    def reactivate_body(self, remote_id: str, most: int) -> str:
+        raise NotOffered("rent the same number again", self.contract)
+
+    async def webhook(self) -> WebhookState:
+        raise NotOffered("send webhooks", self.contract)
+
+    async def send_webhooks_to(self, url: str, secret: str) -> WebhookState:
+        raise NotOffered("send webhooks", self.contract)
+
+
+def _names(found: Iterable[str]) -> list[CatalogName]:
+    return [CatalogName(name) for name in dict.fromkeys(found) if name]
 
 
 def _decode_offer(row: Mapping[str, Any]) -> Offer | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-from bot.domain.orders import Offer, RemoteOrder
+from bot.domain.orders import CatalogName, Offer, Policy, RemoteOrder
 
 
 class Priority(IntEnum):
@@ -15,19 +15,48 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How an offer is to be bought, as far as the contract lets us say so.
+
+    `most` is the highest price (IDR) that may be charged. `any_operator` leaves the mobile network to SMSCode.
+    """
+
+    most: int
+    policy: Policy = Policy.CHEAPEST
+    any_operator: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """One attempt to rent a number: the exact body, and a key where the contract can tell a repeat by it."""
+    """One attempt to rent a number: the exact body, and a key where the contract can tell a repeat by it.
+
+    `reactivates` says that the body asks for the number of an earlier order again.
+    """
 
     body: str
     key: str
+    reactivates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookState:
+    """Where SMSCode sends its events. `disabled` is its word for why it stopped sending, empty while it sends."""
+
+    url: str
+    disabled: str = ""
+    failures: int = 0
 
 
 class SmsPort(Protocol):
-    """The SMSCode account. Every method may raise any leaf of `bot.domain.errors.SmsError`."""
+    """The SMSCode account.
+
+    Every method may raise any leaf of `bot.domain.errors.SmsError`. What a contract has no words for raises
+    `bot.domain.errors.NotOffered`.
+    """
 
     @property
     def contract(self) -> str:
-        """The name of the contract spoken: `guide` or `official`."""
+        """The name of the contract spoken: `guide` or `official`; empty until it is known."""
         ...
 
     @property
@@ -35,15 +64,40 @@ class SmsPort(Protocol):
         """Whether a create sent again with the same key and body can never charge twice."""
         ...
 
+    @property
+    def tells_money(self) -> bool:
+        """Whether an order tells what it cost, and a cancel what came back; else the balance alone does."""
+        ...
+
+    @property
+    def shows_all_live(self) -> bool:
+        """Whether `live` can be asked, so that one request watches every order."""
+        ...
+
+    async def settle_contract(self) -> None:
+        """Find out which contract is spoken, if that is not known yet; nothing is charged by it."""
+        ...
+
     async def balance(self) -> int:
         """What the account has left, in IDR."""
         ...
 
-    async def offers(self, country: str | None, platform: str | None) -> list[Offer]:
-        """The catalog, narrowed by either name; as SMSCode orders it, with what is out of stock."""
+    async def platforms(self) -> list[CatalogName]:
+        """Every platform of the catalog."""
         ...
 
-    def create_body(self, offer: Offer) -> str:
+    async def countries(self) -> list[CatalogName]:
+        """Every country of the catalog."""
+        ...
+
+    async def offers(self, country: str | None, platform: str | None) -> list[Offer]:
+        """The catalog, narrowed by either name (as `platforms` and `countries` spell it), with what is out of stock.
+
+        With neither name the guide lists everything; the official contract lists nothing, its catalog is too long.
+        """
+        ...
+
+    def create_body(self, offer: Offer, terms: Terms) -> str:
         """The exact request body that orders this offer, to be kept before it is sent."""
         ...
 
@@ -55,6 +109,34 @@ class SmsPort(Protocol):
         """Look at one order."""
         ...
 
-    async def cancel(self, remote_id: str) -> None:
-        """End an order; whether money comes back is to be seen from a look at it afterwards."""
+    async def live(self) -> list[RemoteOrder]:
+        """Every order of the account that has not ended, in one request; without number and charge."""
+        ...
+
+    async def cancel(self, remote_id: str) -> RemoteOrder | None:
+        """End an order. Returns how it ended where the answer says so; else a look at it tells."""
+        ...
+
+    async def finish(self, remote_id: str) -> None:
+        """Say that the code was all that was needed; nothing comes back."""
+        ...
+
+    async def resend(self, remote_id: str) -> None:
+        """Wait for one more SMS on the same number."""
+        ...
+
+    async def reactivation_cost(self, remote_id: str) -> int:
+        """What renting the number of an ended order again would cost now, in IDR."""
+        ...
+
+    def reactivate_body(self, remote_id: str, most: int) -> str:
+        """The exact request body that rents the number of an ended order again for at most that much (IDR)."""
+        ...
+
+    async def webhook(self) -> WebhookState:
+        """Where SMSCode sends its events now."""
+        ...
+
+    async def send_webhooks_to(self, url: str, secret: str) -> WebhookState:
+        """Have SMSCode send its events to `url`, signed with `secret`; this also switches a stopped delivery on."""
         ...

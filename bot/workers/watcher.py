@@ -1,20 +1,23 @@
 """SMSCode → orders: each rented number is looked at every few seconds until its order ends.
 
-The guide offers only single reads, so the reads of all orders are spread evenly over the interval. Where the request
-budget does not allow that many, everyone is slowed alike, except that fresh orders keep their pace: they are the ones
-about to get their code.
+Where SMSCode lists all live orders, one request an interval watches them all; an order is read by itself only when it
+left the list, when the list does not tell enough, or when a webhook speaks of it. The guide offers only single reads,
+so the reads of all orders are spread evenly over the interval. Where the request budget does not allow that many,
+everyone is slowed alike, except that fresh orders keep their pace: they are the ones about to get their code.
 """
 
 import asyncio
 import heapq
 import logging
-from dataclasses import dataclass
+import math
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from bot.domain.errors import ApiError, NotCanceled, RemoteOrderMissing, SmsError, TokenRejected
-from bot.domain.orders import OrderState
-from bot.services import evidence, tracking
+from bot.domain.orders import OrderState, RemoteOrder
+from bot.services import evidence, refunds, tracking
 from bot.services.desk import Desk
 from bot.sms.port import Priority
 from bot.workers.waiting import finish, wait_for
@@ -32,11 +35,17 @@ _OVERDUE: Final = 6.0
 _MISSING: Final = 12.0
 """How many times slower it is watched while SMSCode does not know it."""
 
+_WITH_WEBHOOKS: Final = 3.0
+"""How many times slower the list is asked for while webhooks have proven to be faster."""
+
 _AT_ONCE: Final = 16
 _RECONCILE_PATIENCE: Final = 300.0
 _EVIDENCE_EVERY: Final = 10.0
+_REFUNDS_EVERY: Final = 60.0
 _REFRESH: Final = 30.0
 
+_MARGIN: Final = 15
+"""Seconds before its expiry at which an unused order is canceled where only that gives the money back."""
 
 _FRESH: Final = 120.0
 """Seconds for which an order is fresh: most codes come within two minutes."""
@@ -59,10 +68,17 @@ def paces(fresh: int, others: int, interval: float, rate: float) -> tuple[float,
 
 @dataclass(slots=True)
 class _Watch:
-    """One order under watch. `due` is on the monotonic clock."""
+    """One order under watch. `due` is when it is next read by itself, on the monotonic clock.
+
+    `listed` says that the list of live orders shows it, `seen` what the list showed last, `hinted` that a webhook
+    spoke of it since it was read last.
+    """
 
     order: Order
     due: float
+    listed: bool = True
+    seen: RemoteOrder | None = None
+    hinted: bool = False
 
 
 class Watcher:
@@ -71,25 +87,45 @@ class Watcher:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._watches: dict[int, _Watch] = {}
+        self._by_remote_id: dict[str, _Watch] = {}
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._unseen: set[int] | None = None
         self._give_up_at = 0.0
         self._paces = (desk.settings.polling.interval, desk.settings.polling.interval)
-        self._evidence: set[asyncio.Task[None]] = set()
+        self._beside: dict[str, asyncio.Task[None]] = {}
         self._evidence_due = 0.0
+        self._refunds_due = 0.0
         self._refresh_due = 0.0
+        self._list_due = 0.0
 
     async def run(self) -> None:
         """Watch for ever; when asked to stop, let the looks under way come to their end."""
         try:
             while True:
                 await self._take_in()
-                self._look_into_unclear()
-                self._start_due()
-                await wait_for(self._desk.signals.watch, self._desk.clock, self._wait_seconds())
+                seconds = self._desk.settings.polling.interval
+                if await self._contract_is_known():
+                    self._look_into_unclear()
+                    self._take_hints()
+                    self._start_list()
+                    self._start_due()
+                    seconds = self._wait_seconds()
+                await wait_for(self._desk.signals.watch, self._desk.clock, seconds)
         except asyncio.CancelledError:
-            await finish([*self._reading.values(), *self._evidence])
+            await finish([*self._reading.values(), *self._beside.values()])
             raise
+
+    async def _contract_is_known(self) -> bool:
+        """Before that nothing can be looked at; the port itself does not ask too often."""
+        try:
+            await self._desk.sms.settle_contract()
+        except TokenRejected:
+            await self._desk.alert_token()
+        except SmsError as error:
+            log.warning("which contract SMSCode speaks is not known yet: %s", error)
+        else:
+            return True
+        return False
 
     async def _take_in(self) -> None:
         """Learn of new orders; those that were there already are spread evenly over one interval."""
@@ -99,14 +135,26 @@ class Watcher:
         self._desk.signals.placed.clear()
         self._refresh_due = now + _REFRESH
         live = await self._desk.database.read(orders.watched)
-        gone = self._watches.keys() - {order.id for order in live}
-        for order_id in gone:
-            del self._watches[order_id]
+        for order_id in self._watches.keys() - {order.id for order in live}:
+            self._forget(order_id)
         self._reconcile({order.id for order in live})
         fresh = [order for order in live if order.id not in self._watches]
+        for order in live:
+            if order.id in self._watches:
+                self._watches[order.id].order = order
+        self._begin(fresh, now)
+
+    def _begin(self, fresh: list[Order], now: float) -> None:
         interval = self._desk.settings.polling.interval
         for place, order in enumerate(fresh):
-            self._watches[order.id] = _Watch(order, now + interval * (place + 1) / len(fresh))
+            in_list = self._desk.sms.shows_all_live and order.phone_number is not None
+            watch = _Watch(order, math.inf if in_list else now + interval * (place + 1) / len(fresh))
+            self._watches[order.id] = self._by_remote_id[order.remote_id or ""] = watch
+
+    def _forget(self, order_id: int) -> None:
+        watch = self._watches.pop(order_id, None)
+        if watch is not None:
+            self._by_remote_id.pop(watch.order.remote_id or "", None)
 
     def _reconcile(self, live: set[int]) -> None:
         """At the start, remember which orders are still to be seen; when all were, new ones may be placed."""
@@ -126,21 +174,95 @@ class Watcher:
     def _look_into_unclear(self) -> None:
         """Beside the watching, never before it: a slow answer here must not hold up a code."""
         now = self._desk.clock.monotonic()
-        if now < self._evidence_due or self._evidence:
-            return
-        self._evidence_due = now + _EVIDENCE_EVERY
-        task = asyncio.create_task(evidence.look_into(self._desk), name="looking into unclear orders")
-        self._evidence.add(task)
-        task.add_done_callback(self._evidence_done)
+        if now >= self._evidence_due:
+            self._evidence_due = now + _EVIDENCE_EVERY
+            self._start_beside("looking into unclear orders", evidence.look_into(self._desk))
+        if now >= self._refunds_due and self._desk.sms.tells_money:
+            self._refunds_due = now + _REFUNDS_EVERY
+            self._start_beside("looking into refunds", refunds.look_into(self._desk))
 
-    def _evidence_done(self, task: asyncio.Task[None]) -> None:
-        self._evidence.discard(task)
+    def _start_beside(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Start something that runs beside the looks, unless its last run is still under way."""
+        if name in self._beside:
+            work.close()
+            return
+        task = asyncio.create_task(work, name=name)
+        self._beside[name] = task
+        task.add_done_callback(partial(self._done_beside, name))
+
+    def _done_beside(self, name: str, task: asyncio.Task[None]) -> None:
+        self._beside.pop(name, None)
         _log_failure(task)
+        self._desk.signals.watch.set()
+
+    def _take_hints(self) -> None:
+        """Read at once what a webhook spoke of; what it said itself is not trusted."""
+        now = self._desk.clock.monotonic()
+        for remote_id in self._desk.hints.take(self._by_remote_id):
+            watch = self._by_remote_id[remote_id]
+            watch.due, watch.hinted = now, True
+
+    def _start_list(self) -> None:
+        now = self._desk.clock.monotonic()
+        if not self._desk.sms.shows_all_live or not self._watches or now < self._list_due:
+            return
+        self._list_due = now + self._list_interval
+        self._start_beside("listing live orders", self._list())
+
+    @property
+    def _list_interval(self) -> float:
+        """Seconds between two lists: back to the usual pace at once when the webhooks cease to be first."""
+        slower = _WITH_WEBHOOKS if self._desk.webhooks.proven else 1.0
+        return self._desk.settings.polling.interval * slower
+
+    async def _list(self) -> None:
+        """Ask once for all live orders and take in what is new of each."""
+        # An order placed while the answer is on its way is not in it and has not left it either.
+        asked_for = list(self._watches.values())
+        try:
+            shown = {remote.remote_id: remote for remote in await self._desk.sms.live()}
+        except TokenRejected:
+            await self._desk.alert_token()
+            return
+        except SmsError as error:
+            log.warning("the list of live orders: %s", error)
+            return
+        for watch in asked_for:
+            remote = shown.get(watch.order.remote_id or "")
+            if remote is None:
+                self._left_the_list(watch)
+                continue
+            try:
+                await self._take_from_list(watch, remote)
+            except Exception:
+                # One order that cannot be booked must not hide the codes of all others.
+                log.exception("order %s could not be taken from the list", watch.order.id)
+
+    def _left_the_list(self, watch: _Watch) -> None:
+        if watch.listed:
+            watch.listed, watch.seen, watch.due = False, None, self._desk.clock.monotonic()
+
+    async def _take_from_list(self, watch: _Watch, remote: RemoteOrder) -> None:
+        remote = replace(remote, request_id=None)
+        if not watch.listed:
+            watch.listed, watch.due = True, math.inf
+        if remote != watch.seen:
+            knew = watch.order
+            watch.order = await tracking.record(self._desk, watch.order.id, remote)
+            watch.seen = remote
+            if _got_its_code(knew, watch.order):
+                self._desk.webhooks.was_late()
+            if _says_too_little(remote):
+                watch.due = self._desk.clock.monotonic()
+        self._seen(watch)
+        if self._is_to_end(watch.order):
+            watch.due = self._desk.clock.monotonic()
 
     def _start_due(self) -> None:
-        fresh = sum(self._is_fresh(watch.order) for watch in self._watches.values())
-        base, rate = self._desk.settings.polling.interval, self._desk.requests.watch_rate
-        self._paces = paces(fresh, len(self._watches) - fresh, base, rate)
+        if not self._desk.sms.shows_all_live:
+            fresh = sum(self._is_fresh(watch.order) for watch in self._watches.values())
+            base, rate = self._desk.settings.polling.interval, self._desk.requests.watch_rate
+            self._paces = paces(fresh, len(self._watches) - fresh, base, rate)
         now = self._desk.clock.monotonic()
         free = _AT_ONCE - len(self._reading)
         due = (watch for watch in self._watches.values() if watch.due <= now and watch.order.id not in self._reading)
@@ -155,7 +277,8 @@ class Watcher:
         self._desk.signals.watch.set()
 
     async def _look(self, watch: _Watch) -> None:
-        watch.due = self._desk.clock.monotonic() + self._interval(watch.order)
+        watch.due = self._next_look(watch)
+        hinted, watch.hinted, before = watch.hinted, False, watch.order
         try:
             watch.order = await self._read(watch.order)
         except RemoteOrderMissing:
@@ -169,26 +292,45 @@ class Watcher:
         except SmsError as error:
             if isinstance(error, ApiError):
                 self._seen(watch)
+            watch.due = self._desk.clock.monotonic() + self._interval(watch.order)
             log.warning("order %s: %s", watch.order.id, error)
             return
         self._seen(watch)
         watch.due = max(watch.due, self._desk.clock.monotonic())
+        if hinted and _got_its_code(before, watch.order):
+            self._desk.webhooks.was_first()
         if watch.order.state.ended:
-            self._watches.pop(watch.order.id, None)
+            self._forget(watch.order.id)
 
     def _seen(self, watch: _Watch) -> None:
         if self._unseen is not None:
             self._reconcile(self._unseen - {watch.order.id})
 
     async def _read(self, order: Order) -> Order:
-        order = await tracking.refresh(self._desk, order, Priority.WATCH)
-        if self._ends_unused(order):
+        fresh = await tracking.refresh(self._desk, order, Priority.WATCH)
+        if _is_planned_to_end(fresh, self._desk.now):
+            return await tracking.cancel_as_planned(self._desk, fresh)
+        if self._ends_unused(fresh):
             # Only a cancel is documented to refund; an expiry is not.
-            return await self._cancel(order)
-        return order
+            return await self._cancel(fresh)
+        return fresh
+
+    def _is_to_end(self, order: Order) -> bool:
+        return _is_planned_to_end(order, self._desk.now) or self._ends_unused(order)
+
+    @property
+    def _margin(self) -> int:
+        """Seconds before its expiry at which an unused order is canceled; 0: it is left to expire.
+
+        Where SMSCode caps the cancels of a day, they are left to people unless the configuration says otherwise.
+        """
+        configured = self._desk.settings.ordering.cancel_before_expiry
+        if configured is not None:
+            return configured
+        return 0 if self._desk.sms.tells_money else _MARGIN
 
     def _ends_unused(self, order: Order) -> bool:
-        margin = self._desk.settings.ordering.cancel_before_expiry
+        margin = self._margin
         if not margin or order.state is not OrderState.WAITING or order.expires_at is None:
             return False
         left = (order.expires_at - self._desk.now) / 1000
@@ -215,14 +357,33 @@ class Watcher:
             return interval * _OVERDUE
         return interval * _AFTER_CODE if order.state is OrderState.RECEIVED else interval
 
+    def _next_look(self, watch: _Watch) -> float:
+        """When an order is next read by itself: never, while the list shows all there is to see of it."""
+        if self._desk.sms.shows_all_live and watch.listed and watch.order.phone_number is not None:
+            return math.inf
+        return self._desk.clock.monotonic() + self._interval(watch.order)
+
     def _wait_seconds(self) -> float:
         now = self._desk.clock.monotonic()
-        moments = [self._refresh_due]
-        if not self._evidence:
-            moments.append(self._evidence_due)
+        moments = [self._refresh_due, self._evidence_due]
+        if self._desk.sms.shows_all_live and self._watches:
+            moments.append(self._list_due)
         if len(self._reading) < _AT_ONCE:
             moments.extend(watch.due for watch in self._watches.values() if watch.order.id not in self._reading)
         return max(min(moments) - now, 0.01)
+
+
+def _got_its_code(before: Order, after: Order) -> bool:
+    return before.state is OrderState.WAITING and after.state is OrderState.RECEIVED
+
+
+def _says_too_little(remote: RemoteOrder) -> bool:
+    """Whether the list counts an SMS without showing it."""
+    return bool(remote.revision) and remote.code is None and remote.text is None
+
+
+def _is_planned_to_end(order: Order, now: int) -> bool:
+    return order.state is OrderState.WAITING and order.cancel_from is not None and order.cancel_from <= now
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
@@ -22,6 +23,10 @@ from bot.domain.money import MOST
 from bot.domain.orders import Offer, OrderState, Sms
 from bot.sandbox.telegram_markup import parse_html, utf16_length
 from bot.services.spending import Budget, Statement
+from bot.services.status import Evidence, Status
+from bot.sms.port import WebhookState
+from storage.audit import Line
+from storage.ledger import Entry
 from storage.orders import Order
 
 ZONE = ZoneInfo("Asia/Jakarta")
@@ -93,7 +98,11 @@ def in_every_state(render: Callable[[Order], str]) -> Rendering:
         return [
             render(an_order(nasty, state, **changes))
             for state in OrderState
-            for changes in ({}, {"phone_number": None, "expires_at": None, "note": "", "refunded": 0, "max_price": 5})
+            for changes in (
+                {},
+                {"phone_number": None, "expires_at": None, "note": "", "refunded": 0, "max_price": 5},
+                {"cancel_from": 1_773_464_400_000},
+            )
         ]
 
     return every
@@ -110,6 +119,40 @@ def a_budget(name: LimitName) -> Budget:
 BUDGETS = tuple(
     a_budget(name) for name in (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
 )
+
+
+def an_account(nasty: str) -> tuple[Entry, ...]:
+    return tuple(Entry("held", "spent", MOST, nasty, 0) for _ in range(30))
+
+
+def a_history(nasty: str) -> tuple[Line, ...]:
+    return tuple(Line(number, 0, actor, nasty, None, 1, {}) for number in range(10) for actor in (0, BIGGEST_ID))
+
+
+def every_status(nasty: str) -> Iterator[Status]:
+    """The desk in good order, and with all the trouble there is."""
+    quiet = Status(
+        contract="official",
+        trouble="",
+        requests_used=0,
+        requests_allowed=300,
+        pause_left=0.0,
+        live=0,
+        unclear=0,
+        undecided=0,
+        paused=None,
+        guarded_until=None,
+        letters={},
+        foreign=(),
+        webhook=WebhookState("https://desk.example"),
+        webhooks_proven=False,
+    )
+    yield quiet
+    yield replace(quiet, trouble=nasty, contract="", foreign=None, webhook=None, paused=nasty, pause_left=600.0)
+    yield replace(quiet, guarded_until=1_773_464_400, foreign=(nasty,) * 50, letters={nasty: 10**9, "sent": 1})
+    yield replace(quiet, webhook=WebhookState(nasty, nasty, 10), webhooks_proven=True)
+    yield replace(quiet, webhook=WebhookState(nasty), webhooks_proven=True)
+
 
 RENDERINGS: Mapping[str, Rendering] = {
     "mention": lambda nasty: texts.mention(BIGGEST_ID, nasty),
@@ -150,9 +193,27 @@ RENDERINGS: Mapping[str, Rendering] = {
     ],
     "ended": in_every_state(
         lambda order: "".join(
-            texts.ended(order, {"refunded": back, "assumed": 1, "code": code}) for back in (0, MOST) for code in (0, 1)
+            texts.ended(order, {"refunded": back, "assumed": 1, "code": code, "open": is_open, "late": late})
+            for back in (0, MOST)
+            for code in (0, 1)
+            for is_open, late in ((0, 0), (1, 0), (0, 1))
         )
     ),
+    "cancel_planned": in_every_state(lambda order: texts.cancel_planned(order, ZONE)),
+    "not_canceled": lambda nasty: texts.not_canceled(an_order(nasty), {"reason": nasty}),
+    "finish_instead": in_every_state(texts.finish_instead),
+    "finished": in_every_state(texts.finished),
+    "resending": in_every_state(texts.resending),
+    "reactivation": in_every_state(lambda order: texts.reactivation(order, MOST)),
+    "guard": lambda _: texts.guard(MOMENT, ZONE),
+    "status": lambda nasty: [texts.status(status, ZONE) for status in every_status(nasty)],
+    "evidence": lambda nasty: [
+        texts.evidence(Evidence(an_order(nasty, state, **changes), entries, lines, balance), {}, ZONE)
+        for state in OrderState
+        for changes in ({}, {"needs_admin": True, "balance_before": MOST, "remote_id": None, "error": None})
+        for balance in (None, MOST)
+        for entries, lines in [(an_account(nasty), a_history(nasty))]
+    ],
     "missing": in_every_state(texts.missing),
     "strange": lambda nasty: texts.strange(an_order(nasty), {"status": nasty}),
     "unclear": in_every_state(texts.unclear),
@@ -205,7 +266,9 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     broke = errors.BalanceTooLow(nasty, nasty)
     broke.balance, broke.price = 0, MOST
     yield broke
-    yield from (errors.NotCanceled(1, reason) for reason in (errors.Unclear(nasty), errors.ApiError(nasty, nasty)))
+    reasons = (errors.Unclear(nasty), errors.ApiError(nasty, nasty), errors.CancelTooEarly(nasty, nasty))
+    yield from (errors.NotCanceled(1, reason, moment) for reason in reasons for moment in (None, MOMENT))
+    yield from (errors.OrderingBanned(1_773_464_400), errors.NotOffered(nasty, nasty), errors.PriceRose(1, MOST))
 
 
 def _flat(rendered: object) -> list[str]:

@@ -18,7 +18,7 @@ from bot.sandbox.sms_api import SmsWorld, sms_app
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.guide import GuideAdapter
-from bot.sms.port import CreateRequest, SmsPort
+from bot.sms.port import CreateRequest, SmsPort, Terms
 from bot.sms.wire import TIMEOUT, Wire
 
 TOKEN: Final = "tok-5f2c9a71b8e04d36"
@@ -124,7 +124,7 @@ class Bench:
         return next(offer for offer in offers if offer.in_stock)
 
     def request(self, offer: Offer, key: str = "k1") -> CreateRequest:
-        return CreateRequest(self.sms.create_body(offer), key)
+        return CreateRequest(self.sms.create_body(offer, Terms(offer.price)), key)
 
     async def order(self) -> RemoteOrder:
         """Rent a number."""

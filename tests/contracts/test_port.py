@@ -22,7 +22,7 @@ from bot.domain.errors import (
 )
 from bot.domain.orders import Offer, RemoteStatus
 from bot.sandbox.sms_api import Fault, FaultKind, OrderStatus
-from bot.sms.port import Priority, SmsPort
+from bot.sms.port import Priority, SmsPort, Terms
 from tests.contracts.bench import BALANCE, QUICK, TOKEN, Bench, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,7 +108,8 @@ class TestCreate:
 
     async def test_body_is_exact_and_the_same_each_time(self, bench: Bench) -> None:
         offer = await bench.offer()
-        assert bench.sms.create_body(offer) == bench.sms.create_body(offer)
+        terms = Terms(offer.price)
+        assert bench.sms.create_body(offer, terms) == bench.sms.create_body(offer, terms)
 
     async def test_two_creates_are_two_orders(self, bench: Bench) -> None:
         offer = await bench.offer()

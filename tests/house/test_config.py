@@ -323,6 +323,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("ordering", "countries = [1]", "expected texts in quotes, separated by commas"),
     ("ordering", "aliases = { wa = 5 }", "expected pairs such as wa=whatsapp, separated by commas"),
     ("ordering", "note_required = 2", "expected true or false"),
+    ("ordering", 'policy = "dearest"', "expected 'cheapest' or 'best_success'"),
     ("ordering", "cancel_before_expiry = 601", "expected whole seconds from 0 to 600"),
     ("polling", "interval = 1.9", "expected seconds from 2 to 300"),
     ("polling", "interval = nan", "expected seconds from 2 to 300"),

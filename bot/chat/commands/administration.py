@@ -2,13 +2,16 @@
 
 from typing import Final
 
-from bot.chat import parsing, texts
+from bot.chat import keyboards, parsing, texts
+from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
 from bot.domain.errors import NotAMember, WrongUsage
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.domain.money import parse_amount
-from bot.services import access, evidence, spending
+from bot.domain.orders import OrderState
+from bot.services import access, evidence, spending, tracking
+from bot.services import status as desk_status
 from storage import settings
 
 _MOST_COUNT: Final = 1000
@@ -107,17 +110,39 @@ async def chats(visit: Visit) -> None:
         await visit.answer(texts.chats_forgotten())
 
 
+async def status(visit: Visit) -> None:
+    """`/status`: how the desk stands."""
+    await visit.typing()
+    await visit.answer(texts.status(await desk_status.look(visit.desk), visit.desk.settings.limits.zone))
+
+
 async def resolve(visit: Visit) -> None:
-    """`/resolve ORDER charged` or `refunded`: decide what evidence could not."""
+    """`/resolve ORDER` shows the evidence; with `charged` or `refunded` it decides what evidence could not."""
     words = parsing.clean(visit.text).split()
-    if len(words) != 2 or words[1].casefold() not in {"charged", "refunded"}:
+    number = parsing.parse_order_number(words[0]) if words else None
+    if number is None or len(words) > 2 or (len(words) == 2 and words[1].casefold() not in {"charged", "refunded"}):
         raise WrongUsage("say which order and what happened: /resolve 17 charged, or /resolve 17 refunded")
-    number = parsing.parse_order_number(words[0])
-    if number is None:
-        raise WrongUsage("say which order: /resolve 17 charged")
+    if len(words) == 1:
+        await _show_evidence(visit, number)
+        return
     charged = words[1].casefold() == "charged"
     order = await evidence.resolve(visit.desk, number, charged=charged, admin_id=visit.member.user_id)
     await visit.answer(texts.resolved(order))
+
+
+async def _show_evidence(visit: Visit, number: int) -> None:
+    order = await tracking.find(visit.desk, visit.member, number)
+    known = await desk_status.evidence_of(visit.desk, order)
+    open_question = order.state is OrderState.UNKNOWN or order.needs_admin
+    rows: list[Row] = [
+        [
+            keyboards.command("It was charged", "resolve", f"{number} charged", keyboards.DANGER),
+            keyboards.command("It came back", "resolve", f"{number} refunded", keyboards.DANGER),
+        ]
+    ]
+    names = {person.user_id: person.name for person in await access.everybody(visit.desk)}
+    page = texts.evidence(known, names, visit.desk.settings.limits.zone)
+    await visit.answer(page, rows if open_question else [])
 
 
 async def _set_limit(visit: Visit, owner: int | None, words: list[str]) -> None:

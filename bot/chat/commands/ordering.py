@@ -1,9 +1,10 @@
-"""Commands that spend or end: `/order` `/cancel` `/again`."""
+"""Commands that spend or end: `/order` `/cancel` `/again` `/done` `/resend` `/reactivate`."""
 
 from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Press
 from bot.chat.visit import Visit
-from bot.domain.errors import NoSuchOrder, NotNow
+from bot.domain.errors import NoSuchOrder, NotNow, PriceRose
+from bot.domain.money import format_amount
 from bot.domain.orders import OrderState
 from bot.services import ordering, tracking
 from bot.services.ordering import OrderCommand
@@ -27,6 +28,8 @@ async def order(visit: Visit) -> None:
             countries=arguments.countries,
             max_price=arguments.max_price,
             note=arguments.note,
+            operator=arguments.operator,
+            policy=arguments.policy,
         ),
     )
     await _tell_if_over(visit, placed)
@@ -42,6 +45,44 @@ async def cancel(visit: Visit) -> None:
 async def again(visit: Visit) -> None:
     """`/again [order]`: end it and order a fresh number like it; without a number, the newest order."""
     await repeat(visit, await _meant_again(visit))
+
+
+async def done(visit: Visit) -> None:
+    """`/done [order]`: say that the code was all that was needed."""
+    meant = await _meant(visit)
+    await visit.typing()
+    await visit.answer(texts.finished(await tracking.finish(visit.desk, meant, visit.member.user_id)))
+
+
+async def resend(visit: Visit) -> None:
+    """`/resend [order]`: wait for one more SMS on the same number."""
+    meant = await _meant(visit)
+    await visit.typing()
+    await visit.answer(texts.resending(await tracking.resend(visit.desk, meant, visit.member.user_id)))
+
+
+async def reactivate(visit: Visit) -> None:
+    """`/reactivate [order]`: say what the same number would cost again, and ask."""
+    meant = await _meant_again(visit)
+    await visit.typing()
+    await _ask_price(visit, meant, await ordering.reactivation_cost(visit.desk, meant))
+
+
+async def rent_again(visit: Visit, meant: Order, agreed: int) -> None:
+    """Rent the number of `meant` again for at most what its member has agreed to (IDR)."""
+    await visit.typing()
+    command = ordering.like(meant, visit.key, visit.member.user_id, visit.chat_id, visit.thread_id)
+    try:
+        await _tell_if_over(visit, await ordering.reactivate(visit.desk, meant, command, agreed))
+    except PriceRose as error:
+        await _ask_price(visit, meant, error.price)
+
+
+async def _ask_price(visit: Visit, meant: Order, cost: int) -> None:
+    agree = Press(
+        f"Rent it for {format_amount(cost)}", "rent_again", {"order": meant.id, "most": cost}, keyboards.PRIMARY
+    )
+    await visit.answer(texts.reactivation(meant, cost), [[agree, Press("No", "keep", {"order": meant.id})]])
 
 
 async def repeat(visit: Visit, meant: Order) -> None:
@@ -66,6 +107,10 @@ async def end(visit: Visit, meant: Order, *, confirmed: bool) -> None:
         raise NotNow(meant.id, meant.state)
     # A code may have come since the last poll, and cancelling would waste it unasked.
     current = meant if confirmed else await tracking.refresh(visit.desk, meant, Priority.COMMAND)
+    if current.state is OrderState.RECEIVED and visit.desk.sms.tells_money:
+        # Here SMSCode takes no cancel after an SMS.
+        await visit.answer(texts.finish_instead(current), [[keyboards.command("Done", "done", str(current.id))]])
+        return
     if current.state is OrderState.RECEIVED and not confirmed:
         rows = [
             [

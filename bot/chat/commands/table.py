@@ -81,6 +81,21 @@ COMMANDS: tuple[Command, ...] = (
         "end an order and get a fresh number like it",
         ("/again", "/again 17"),
     ),
+    Command(
+        "done", Role.OPERATOR, ordering.done, "[order]", "finish an order whose code has done its work", ("/done 17",)
+    ),
+    Command(
+        "resend", Role.OPERATOR, ordering.resend, "[order]", "wait for one more SMS on the same number", ("/resend 17",)
+    ),
+    Command(
+        "reactivate",
+        Role.OPERATOR,
+        ordering.reactivate,
+        "[order]",
+        "rent the number of an ended order again; asks with its price first",
+        ("/reactivate 17",),
+    ),
+    Command("status", Role.ADMIN, administration.status, "", "how the desk, SMSCode and the webhooks stand"),
     Command("users", Role.ADMIN, administration.users, "", "who is on the list"),
     Command(
         "allow",
@@ -109,9 +124,9 @@ COMMANDS: tuple[Command, ...] = (
         "resolve",
         Role.ADMIN,
         administration.resolve,
-        "ORDER charged|refunded",
-        "decide an order that could not be proven",
-        ("/resolve 17 charged",),
+        "ORDER [charged|refunded]",
+        "show the evidence of an order, or decide one that could not be proven",
+        ("/resolve 17", "/resolve 17 charged"),
     ),
 )
 

@@ -1,0 +1,139 @@
+"""Whether an order that expired without a code got its money back.
+
+The official contract documents a refund for a cancel only. An expiry that the order itself does not explain counts as
+spent until the balance tells: between two moments at which the books were at rest, the balance may have changed only
+by what was booked and by these refunds. Where it shows neither all of them nor none, an admin decides.
+"""
+
+import json
+import logging
+import sqlite3
+from dataclasses import asdict, dataclass
+from enum import Enum, auto
+from typing import Final
+
+from bot.domain.errors import SmsError
+from bot.domain.notices import NoticeKind
+from bot.services import tracking
+from bot.services.desk import Desk
+from storage import audit, ledger, orders, outbox, settings
+from storage.orders import Order
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 120
+"""How long a refund may take to show in the balance before its absence counts as evidence."""
+
+_NEAR_ITS_END: Final = 5_000
+"""Milliseconds before an order's expiry from which on a balance may already hold its refund."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The account at a moment when nothing was under way: its balance and all that was booked as spent (IDR).
+
+    `entry` is the newest entry of the books at that moment.
+    """
+
+    balance: int
+    spent: int
+    entry: int
+
+
+class Verdict(Enum):
+    """What the balance says about all refunds that are open, together."""
+
+    CAME_BACK = auto()
+    DID_NOT = auto()
+    TOO_EARLY = auto()
+    AMBIGUOUS = auto()
+
+
+def judge(before: Rest, now: Rest, owed: int, age_seconds: float) -> Verdict:
+    """Compare what came in unexplained between two moments at rest with what may have come back (IDR)."""
+    unexplained = (now.balance - before.balance) + (now.spent - before.spent)
+    if owed > 0 and unexplained == owed:
+        return Verdict.CAME_BACK
+    if age_seconds < GRACE_SECONDS:
+        return Verdict.TOO_EARLY
+    return Verdict.DID_NOT if unexplained == 0 else Verdict.AMBIGUOUS
+
+
+async def look_into(desk: Desk) -> None:
+    """Take the account's measure while nothing is open; once something is, let the difference decide."""
+    open_orders = [order for order in await desk.database.read(orders.with_open_refund) if not order.needs_admin]
+    if not open_orders and await desk.database.read(lambda connection: _may_be_refunded_already(desk, connection)):
+        return
+    try:
+        rest = await _at_rest(desk)
+    except SmsError as error:
+        log.warning("the balance cannot tell about refunds: %s", error)
+        return
+    if rest is None:
+        return
+    if open_orders:
+        await _decide(desk, open_orders, rest)
+    else:
+        await desk.transact(lambda connection: settings.put(connection, settings.ACCOUNT, json.dumps(asdict(rest))))
+
+
+async def close(desk: Desk, order: Order, *, came_back: bool) -> None:
+    """Book the answer to an open refund and tell the member."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if not tracking.known(connection, order.id).refund_open:
+            return
+        now = desk.now
+        back = ledger.refund(connection, order.id, "expired", now) if came_back else 0
+        orders.mark_refund_open(connection, order.id, is_open=False)
+        outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "refund", {"refunded": back, "late": 1}), now)
+        audit.write(connection, now, audit.DESK, "order.refund", order_id=order.id, refunded=back)
+
+    await desk.transact(body)
+
+
+async def _at_rest(desk: Desk) -> Rest | None:
+    """The account now, unless an order is under way whose outcome would blur it.
+
+    Raises:
+        SmsError: the balance cannot be read.
+    """
+    entry, spent = await desk.database.read(ledger.booked)
+    if await desk.database.read(orders.undecided):
+        return None
+    balance = await desk.sms.balance()
+    if await desk.database.read(orders.undecided) or (entry, spent) != await desk.database.read(ledger.booked):
+        return None
+    return Rest(balance, spent, entry)
+
+
+def _may_be_refunded_already(desk: Desk, connection: sqlite3.Connection) -> bool:
+    """Whether a live order is at its end: a balance read now may hold its refund before the order shows it."""
+    return any(
+        order.expires_at is not None and order.expires_at < desk.now + _NEAR_ITS_END
+        for order in orders.watched(connection)
+    )
+
+
+async def _decide(desk: Desk, open_orders: list[Order], rest: Rest) -> None:
+    kept = await desk.database.read(lambda connection: settings.get(connection, settings.ACCOUNT))
+    owed = sum(order.charged - order.refunded for order in open_orders)
+    age = (desk.now - max(order.ended_at or 0 for order in open_orders)) / 1000
+    if kept is None:
+        verdict = Verdict.AMBIGUOUS if age >= GRACE_SECONDS else Verdict.TOO_EARLY
+    else:
+        verdict = judge(Rest(**json.loads(kept)), rest, owed, age)
+    if verdict is Verdict.AMBIGUOUS:
+        await _ask_admin(desk, open_orders)
+    elif verdict is not Verdict.TOO_EARLY:
+        for order in open_orders:
+            await close(desk, order, came_back=verdict is Verdict.CAME_BACK)
+
+
+async def _ask_admin(desk: Desk, open_orders: list[Order]) -> None:
+    def body(connection: sqlite3.Connection) -> None:
+        for order in open_orders:
+            if orders.mark_needs_admin(connection, order.id):
+                desk.alert(connection, f"{order.id}:refund", what="refund", order=order.id, price=order.charged)
+
+    await desk.transact(body)
