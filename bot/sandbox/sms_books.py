@@ -23,6 +23,8 @@ class OrderStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+_FIRST_NUMBER = 100_001
+
 ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 
 
@@ -50,7 +52,10 @@ class Sms:
 
 @dataclass(slots=True)
 class Order:
-    """One rented number. `status` is text, because a script may set one that nobody has seen before."""
+    """One rented number. `status` is text, because a script may set one that nobody has seen before.
+
+    `number` is its id where a contract counts orders; `reactivates` is the order whose number it rents again.
+    """
 
     id: str
     sequence: int
@@ -66,6 +71,12 @@ class Order:
     completes_at: float | None = None
     ended_at: float | None = None
     messages: list[Sms] = field(default_factory=list)
+    reactivates: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The order's id in whole numbers."""
+        return _FIRST_NUMBER + self.sequence
 
     @property
     def live(self) -> bool:

@@ -13,7 +13,7 @@ _SOUTH_EAST_ASIA = frozenset({"indonesia", "vietnam", "philippines", "malaysia",
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """A country of numbers. `price_percent` scales the platform's base price."""
+    """A country of numbers. `price_percent` scales the platform's base price; `operators` are its mobile networks."""
 
     slug: str
     title: str
@@ -21,6 +21,8 @@ class Country:
     mobile_prefix: str
     subscriber_digits: int
     price_percent: int
+    iso: str
+    operators: tuple[str, ...] = ()
 
     def phone_number(self, dice: Dice) -> str:
         """Draw a mobile number in E.164 form."""
@@ -42,18 +44,18 @@ class Platform:
 
 
 COUNTRIES = (
-    Country("indonesia", "Indonesia", "62", "812", 8, 100),
-    Country("vietnam", "Vietnam", "84", "90", 7, 105),
-    Country("philippines", "Philippines", "63", "917", 7, 110),
-    Country("india", "India", "91", "98", 8, 105),
-    Country("malaysia", "Malaysia", "60", "12", 7, 125),
-    Country("thailand", "Thailand", "66", "81", 7, 130),
-    Country("brazil", "Brazil", "55", "119", 8, 120),
-    Country("mexico", "Mexico", "52", "55", 8, 120),
-    Country("poland", "Poland", "48", "512", 6, 150),
-    Country("united-kingdom", "United Kingdom", "44", "7400", 6, 165),
-    Country("germany", "Germany", "49", "1512", 7, 200),
-    Country("united-states", "United States", "1", "4152", 6, 200),
+    Country("indonesia", "Indonesia", "62", "812", 8, 100, "ID", ("Telkomsel", "Indosat", "XL Axiata")),
+    Country("vietnam", "Vietnam", "84", "90", 7, 105, "VN", ("Viettel", "Mobifone")),
+    Country("philippines", "Philippines", "63", "917", 7, 110, "PH", ("Globe", "Smart")),
+    Country("india", "India", "91", "98", 8, 105, "IN", ("Airtel", "Jio")),
+    Country("malaysia", "Malaysia", "60", "12", 7, 125, "MY"),
+    Country("thailand", "Thailand", "66", "81", 7, 130, "TH"),
+    Country("brazil", "Brazil", "55", "119", 8, 120, "BR", ("Vivo", "Claro")),
+    Country("mexico", "Mexico", "52", "55", 8, 120, "MX"),
+    Country("poland", "Poland", "48", "512", 6, 150, "PL"),
+    Country("united-kingdom", "United Kingdom", "44", "7400", 6, 165, "GB"),
+    Country("germany", "Germany", "49", "1512", 7, 200, "DE"),
+    Country("united-states", "United States", "1", "4152", 6, 200, "US"),
 )
 
 PLATFORMS = (
@@ -70,7 +72,7 @@ PLATFORMS = (
 )
 
 # Global networks (+883) belong to no country: the honest home of numbers for an invented one.
-_ELSEWHERE = Country("elsewhere", "Elsewhere", "883", "5100", 8, 100)
+_ELSEWHERE = Country("elsewhere", "Elsewhere", "883", "5100", 8, 100, "XX")
 _COUNTRY_BY_SLUG = {country.slug: country for country in COUNTRIES}
 
 
@@ -81,7 +83,7 @@ def draw_phone_number(country: str, dice: Dice) -> str:
 
 @dataclass(slots=True)
 class Product:
-    """One row of the catalog. `price` is in whole IDR; `available` is the stock."""
+    """One row of the catalog. `price` is in whole IDR; `available` is the stock; `operator` is None for any network."""
 
     id: int
     name: str
@@ -89,6 +91,7 @@ class Product:
     platform: str
     price: int
     available: int
+    operator: str | None = None
 
 
 class Catalog:
@@ -119,7 +122,14 @@ class Catalog:
         ]
 
     def put(
-        self, country: str, platform: str, price: int, stock: int, name: str | None, product_id: int | None
+        self,
+        country: str,
+        platform: str,
+        price: int,
+        stock: int,
+        name: str | None,
+        product_id: int | None,
+        operator: str | None = None,
     ) -> Product:
         """Add a product, or replace the one with `product_id`.
 
@@ -130,7 +140,7 @@ class Catalog:
             raise ValueError("neither a price nor a stock can be below zero")
         number = self._fresh_id() if product_id is None else product_id
         title = name or f"{platform.title()} {country.title()}"
-        product = Product(number, title, country.lower(), platform.lower(), price, stock)
+        product = Product(number, title, country.lower(), platform.lower(), price, stock, operator)
         self._products[number] = product
         return product
 
@@ -153,4 +163,6 @@ class Catalog:
             # The cheapest grade is always in stock; a dearer one may be sold out, as in life.
             stock = self._dice.randint(5, 200) if rank == 0 else max(0, self._dice.randint(-10, 120))
             name = f"{platform.title} {country.title} {grade}"
-            self.put(country.slug, platform.slug, price, stock, name, None)
+            networks = country.operators
+            operator = networks[rank % len(networks)] if networks else None
+            self.put(country.slug, platform.slug, price, stock, name, None, operator)

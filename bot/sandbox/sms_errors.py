@@ -1,5 +1,6 @@
 """What the simulated SMSCode refuses. The HTTP status of a code belongs to the contract that speaks it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -19,16 +20,33 @@ class ErrorCode(StrEnum):
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    NO_OFFER_AVAILABLE = "NO_OFFER_AVAILABLE"
+    PROVIDER_ERROR = "PROVIDER_ERROR"
+    CONFLICT = "CONFLICT"
+    CANCEL_TOO_EARLY = "CANCEL_TOO_EARLY"
+    REQUEST_IN_PROGRESS = "REQUEST_IN_PROGRESS"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    RATE_LIMIT_EXCEEDED = "RATE_LIMIT_EXCEEDED"
+    TEMP_BANNED_ABUSE_GUARD = "TEMP_BANNED_ABUSE_GUARD"
 
 
 class SmsApiError(Exception):
     """The world refuses a request and nothing has changed.
 
-    `retry_after` is in whole seconds and only set where waiting helps.
+    `retry_after` is in whole seconds and only set where waiting helps; `details` are what a contract adds in words of
+    its own.
     """
 
-    def __init__(self, code: ErrorCode, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.details = details

@@ -43,7 +43,17 @@ class Answer:
 class Exchange:
     """One request that has arrived whole, and what can be done with it."""
 
-    def __init__(self, world: SmsWorld, app: ASGIApp, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+    def __init__(
+        self,
+        world: SmsWorld,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        body: bytes,
+        spelling: "Spelling",
+    ) -> None:
+        self.spelling = spelling
         self._world = world
         self._app = app
         self._scope = scope
@@ -117,6 +127,9 @@ class Exchange:
         return bool(said) and word.result()["type"] == "http.disconnect"
 
 
+Spelling = Mapping[ErrorCode, ErrorCode]
+"""The codes that a contract has other words for."""
+
 Effect = Callable[[], Awaitable[Answer]]
 Play = Callable[[Exchange, Fault, Effect], Awaitable[None]]
 
@@ -155,20 +168,20 @@ async def _silence_after(exchange: Exchange, _fault: Fault, effect: Effect) -> N
 
 
 async def _error_before(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(fault, 500, ErrorCode.INTERNAL_ERROR))
+    await exchange.deliver_unsound(_trouble(exchange, fault, 500, ErrorCode.INTERNAL_ERROR))
 
 
 async def _error_after(exchange: Exchange, fault: Fault, effect: Effect) -> None:
     await effect()
-    await exchange.deliver_unsound(_trouble(fault, 500, ErrorCode.INTERNAL_ERROR))
+    await exchange.deliver_unsound(_trouble(exchange, fault, 500, ErrorCode.INTERNAL_ERROR))
 
 
 async def _rate_limited(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(fault, 429, ErrorCode.RATE_LIMITED))
+    await exchange.deliver_unsound(_trouble(exchange, fault, 429, ErrorCode.RATE_LIMITED))
 
 
 async def _unavailable(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(fault, 503, ErrorCode.SERVICE_UNAVAILABLE))
+    await exchange.deliver_unsound(_trouble(exchange, fault, 503, ErrorCode.SERVICE_UNAVAILABLE))
 
 
 async def _html(exchange: Exchange, fault: Fault, effect: Effect) -> None:
@@ -189,9 +202,10 @@ async def _broken_json(exchange: Exchange, _fault: Fault, effect: Effect) -> Non
     await exchange.deliver_unsound(broken)
 
 
-def _trouble(fault: Fault, status: int, code: ErrorCode) -> Answer:
+def _trouble(exchange: Exchange, fault: Fault, status: int, code: ErrorCode) -> Answer:
     """Make the answer of a server in trouble, with the status and the Retry-After of the fault where it has them."""
     headers = None if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+    code = exchange.spelling.get(code, code)
     return Answer.of(failure(fault.status or status, code, "The service is in trouble.", headers))
 
 
@@ -216,10 +230,15 @@ _PLAYS: Mapping[FaultKind, Play] = {
 class Gateway:
     """ASGI middleware before the routes of a face; whatever has no fault passes through unchanged.
 
-    A request that does not arrive whole has no effect. Faults that cut a connection need `LoopbackServer`.
+    A request that does not arrive whole has no effect; one with too large a body is answered `too_large`. Faults that
+    cut a connection need `LoopbackServer`.
     """
 
-    def __init__(self, app: ASGIApp, world: SmsWorld, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, app: ASGIApp, world: SmsWorld, routes: Sequence[BaseRoute], spelling: Spelling, too_large: Response
+    ) -> None:
+        self._spelling = spelling
+        self._too_large = too_large
         self._app = app
         self._world = world
         self._routes = routes
@@ -231,17 +250,19 @@ class Gateway:
         template = self._template(scope)
         self._world.note_request(scope["method"], template)
         if self._world.down:
-            await Exchange(self._world, self._app, scope, receive, send, b"").reset()
+            await self._exchange(scope, receive, send, b"").reset()
             return
         body = await _read_whole(receive)
         if body is not None:
-            exchange = Exchange(self._world, self._app, scope, receive, send, body)
+            exchange = self._exchange(scope, receive, send, body)
             await self._serve(exchange, f"{scope['method']} {template}", len(body))
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> Exchange:
+        return Exchange(self._world, self._app, scope, receive, send, body, self._spelling)
 
     async def _serve(self, exchange: Exchange, route: str, size: int) -> None:
         if size > MAX_BODY_BYTES:
-            refusal = failure(413, ErrorCode.PAYLOAD_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes.")
-            await exchange.deliver(Answer.of(refusal))
+            await exchange.deliver(Answer.of(self._too_large))
             return
         event = self._world.faults.strike(route, self._world.now())
         if event is None:

@@ -24,15 +24,24 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def success(data: object) -> JSONResponse:
-    """Make the answer of a request that did its work: status 200, with `data` in the usual envelope."""
-    return JSONResponse({"success": True, "data": data})
+def success(data: object, meta: Mapping[str, object] | None = None) -> JSONResponse:
+    """Make the answer of a request that did its work: status 200, with `data` and `meta` in the usual envelope."""
+    envelope: dict[str, object] = {"success": True, "data": data}
+    return JSONResponse(envelope if meta is None else {**envelope, "meta": dict(meta)})
 
 
-def failure(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def failure(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, object] | None = None,
+) -> JSONResponse:
     """Make the answer of a request that was refused: HTTP `status`, with `code` and `message` in the usual envelope."""
-    envelope = {"success": False, "error": {"code": code, "message": message}}
-    return JSONResponse(envelope, status, headers=headers)
+    error: dict[str, object] = {"code": code, "message": message}
+    if details is not None:
+        error["details"] = dict(details)
+    return JSONResponse({"success": False, "error": error}, status, headers=headers)
 
 
 def utc_text(moment: float) -> str:

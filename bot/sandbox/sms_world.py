@@ -24,6 +24,8 @@ from bot.sandbox.sms_faults import Faults
 
 DEFAULT_BEARER = "sandbox"
 _MINUTE = 60.0
+_HOUR = 3_600.0
+_DAY = 86_400.0
 
 
 class SmsWorld:
@@ -42,6 +44,14 @@ class SmsWorld:
         complete_after: seconds from the latest SMS until the order completes; None: it stays open and expires.
         refund_expired: whether an order that expires without an SMS gives its money back.
         requests_per_minute: rate limit of the account; None: no limit.
+        cancel_window: seconds for which a number must be kept before it may be given back.
+        cancels_per_day: how many orders may be cancelled within 24 hours; None: any number.
+        failures_per_hour: cancelled and expired orders without an SMS until the abuse guard stops new orders; None:
+            it is only tripped by `trip_abuse_guard`.
+
+    Strings to pull where a contract has them: `create_takes` are real seconds for which a create is under way before
+    it has its effect; `provider_errors` is how many creates to come fail at the provider; with `numbers_late` the
+    answer to a create has no number yet. `listeners` hear of every event with its order.
     """
 
     def __init__(
@@ -57,6 +67,9 @@ class SmsWorld:
         complete_after: float | None = 600.0,
         refund_expired: bool = True,
         requests_per_minute: int | None = 300,
+        cancel_window: float = 0.0,
+        cancels_per_day: int | None = None,
+        failures_per_hour: int | None = None,
     ) -> None:
         self.now = now
         self.order_lifetime = order_lifetime
@@ -65,6 +78,13 @@ class SmsWorld:
         self.complete_after = complete_after
         self.refund_expired = refund_expired
         self.requests_per_minute = requests_per_minute
+        self.cancel_window = cancel_window
+        self.cancels_per_day = cancels_per_day
+        self.failures_per_hour = failures_per_hour
+        self.create_takes = 0.0
+        self.provider_errors = 0
+        self.numbers_late = False
+        self.listeners: list[Callable[[str, Order], None]] = []
         self.faults = Faults()
         self.down = False
         self._token = token
@@ -77,6 +97,9 @@ class SmsWorld:
         self._numbers_given: set[str] = set()
         self._arrived: deque[float] = deque()
         self._admitted: deque[float] = deque()
+        self._cancelled: deque[float] = deque()
+        self._failed: deque[float] = deque()
+        self._guarded_until = 0.0
 
     # The account
 
@@ -161,7 +184,7 @@ class SmsWorld:
         """
         if available < 0:
             raise ValueError("a stock cannot be below zero")
-        self._product(product_id).available = available
+        self.product(product_id).available = available
 
     def sold_out(self, product_id: int) -> None:
         """Take a product's stock away, as other customers do between a catalog and an order."""
@@ -184,6 +207,18 @@ class SmsWorld:
             raise SmsApiError(ErrorCode.ORDER_NOT_FOUND, "The account has no such order.")
         return order
 
+    def order_by_number(self, number: int) -> Order:
+        """Return an order by its whole number.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND.
+        """
+        self.advance()
+        found = next((order for order in self._by_sequence if order.number == number), None)
+        if found is None:
+            raise SmsApiError(ErrorCode.ORDER_NOT_FOUND, "The account has no such order.")
+        return found
+
     def live_orders(self) -> list[Order]:
         """Return the orders that have not ended, oldest first."""
         return [order for order in self.books.orders.values() if order.live]
@@ -194,17 +229,90 @@ class SmsWorld:
         Raises:
             SmsApiError: PRODUCT_UNAVAILABLE or INSUFFICIENT_BALANCE; nothing is charged then.
         """
-        product = self._product(product_id)
+        product = self.product(product_id)
         if product.available == 0:
             raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is sold out.")
-        if self.balance < product.price:
-            raise SmsApiError(ErrorCode.INSUFFICIENT_BALANCE, "The balance does not cover the price.")
+        self._check_balance(product.price)
         product.available -= 1
-        order = self._rent(product)
+        return self._charge(self._rent(product))
+
+    def reactivate_order(self, order: Order) -> Order:
+        """Rent the number of a completed order again, for the price it had.
+
+        Raises:
+            SmsApiError: CONFLICT or INSUFFICIENT_BALANCE; nothing is charged then.
+        """
+        if order.status != OrderStatus.COMPLETED:
+            raise SmsApiError(ErrorCode.CONFLICT, f"An order that is {order.status} cannot be reactivated.")
+        self._check_balance(order.price)
+        product = Product(order.product_id, "", order.country, order.platform, order.price, 1)
+        again = self._rent(product, order.phone_number)
+        again.reactivates = order.id
+        return self._charge(again)
+
+    def _check_balance(self, price: int) -> None:
+        if self.balance < price:
+            raise SmsApiError(ErrorCode.INSUFFICIENT_BALANCE, "The balance does not cover the price.")
+
+    def _charge(self, order: Order) -> Order:
         self._books.orders[order.id] = order
         self._books.charges.append(Charge(order.id, order.price, order.created_at))
         self._schedule(order)
         return order
+
+    def finish_order(self, order: Order) -> None:
+        """Complete an order that has its SMS.
+
+        Raises:
+            SmsApiError: CONFLICT.
+        """
+        self._require_sms(order)
+        self._end(order, OrderStatus.COMPLETED, self.now())
+
+    def resend_order(self, order: Order) -> None:
+        """Let an order that has an SMS wait for one more.
+
+        Raises:
+            SmsApiError: CONFLICT.
+        """
+        self._require_sms(order)
+        order.status = OrderStatus.WAITING
+        order.completes_at = None
+        order.arrives_at = None if self.arrival is None else self.now() + self.arrival[0]
+        self._schedule(order)
+
+    def _require_sms(self, order: Order) -> None:
+        if order.status != OrderStatus.OTP_RECEIVED:
+            raise SmsApiError(ErrorCode.CONFLICT, f"The order is {order.status}.")
+
+    def check_cancel(self, order: Order) -> None:
+        """Say whether an order may be given back, by the window and the day's cap.
+
+        Raises:
+            SmsApiError: CANCEL_TOO_EARLY or RATE_LIMITED.
+        """
+        now = self.now()
+        if now < order.created_at + self.cancel_window:
+            raise SmsApiError(ErrorCode.CANCEL_TOO_EARLY, "The number must be kept for a while.")
+        _forget_before(self._cancelled, now - _DAY)
+        if self.cancels_per_day is not None and len(self._cancelled) >= self.cancels_per_day:
+            wait = math.ceil(self._cancelled[0] + _DAY - now) if self._cancelled else int(_DAY)
+            raise SmsApiError(ErrorCode.RATE_LIMITED, "No more cancels today.", retry_after=wait)
+
+    def trip_abuse_guard(self, seconds: float) -> None:
+        """Take no new order for that long, as after too many failures."""
+        self._guarded_until = self.now() + seconds
+
+    def check_guard(self) -> None:
+        """Let a new order pass only while the abuse guard is not up.
+
+        Raises:
+            SmsApiError: TEMP_BANNED_ABUSE_GUARD, with the seconds until it ends.
+        """
+        left = math.ceil(self._guarded_until - self.now())
+        if left > 0:
+            message = "Too many orders have failed."
+            raise SmsApiError(ErrorCode.TEMP_BANNED_ABUSE_GUARD, message, retry_after=left)
 
     def cancel_order(self, order_id: str) -> Order:
         """End a live order on request, with a refund only while no SMS has arrived.
@@ -216,6 +324,7 @@ class SmsWorld:
         if not order.live:
             message = f"The order has ended as {order.status}."
             raise SmsApiError(ErrorCode.ORDER_NOT_CANCELLABLE, message)
+        self._cancelled.append(self.now())
         self._end(order, OrderStatus.CANCELLED, self.now())
         if not order.messages:
             self._refund(order, RefundReason.CANCELLED, self.now())
@@ -281,7 +390,12 @@ class SmsWorld:
         if due is not None:
             heappush(self._agenda, (due, order.sequence))
 
-    def _product(self, product_id: int) -> Product:
+    def product(self, product_id: int) -> Product:
+        """Return a product on sale.
+
+        Raises:
+            SmsApiError: PRODUCT_UNAVAILABLE.
+        """
         product = self._catalog.get(product_id)
         if product is None:
             raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is not on sale.")
@@ -293,7 +407,7 @@ class SmsWorld:
             raise SmsApiError(ErrorCode.ORDER_ENDED, f"The order has ended as {order.status}.")
         return order
 
-    def _rent(self, product: Product) -> Order:
+    def _rent(self, product: Product, phone_number: str | None = None) -> Order:
         # Each order has dice of its own, so that refused and failed requests do not shift later draws.
         sequence = len(self._by_sequence)
         dice = Dice(self._seed, f"order:{sequence}")
@@ -304,7 +418,7 @@ class SmsWorld:
             product_id=product.id,
             country=product.country,
             platform=product.platform,
-            phone_number=self._fresh_number(product.country, dice),
+            phone_number=phone_number or self._fresh_number(product.country, dice),
             price=product.price,
             created_at=now,
             expires_at=now + self.order_lifetime,
@@ -332,6 +446,7 @@ class SmsWorld:
         order.arrives_at = at + (self.second_sms_after or 0.0) if second_due else None
         order.completes_at = None if self.complete_after is None else at + self.complete_after
         self._schedule(order)
+        self._tell("otp_received", order)
         return sms
 
     def _expire(self, order: Order, at: float) -> None:
@@ -342,6 +457,19 @@ class SmsWorld:
     def _end(self, order: Order, status: OrderStatus, at: float) -> None:
         order.status = status
         order.ended_at = at
+        if not order.messages:
+            self._note_failure(at)
+        self._tell("canceled" if status is OrderStatus.CANCELLED else status.lower(), order)
+
+    def _note_failure(self, at: float) -> None:
+        _forget_before(self._failed, at - _HOUR)
+        self._failed.append(at)
+        if self.failures_per_hour is not None and len(self._failed) >= self.failures_per_hour:
+            self.trip_abuse_guard(_HOUR)
+
+    def _tell(self, event: str, order: Order) -> None:
+        for listener in self.listeners:
+            listener(event, order)
 
     def _refund(self, order: Order, reason: RefundReason, at: float) -> None:
         # A script may wake an ended order again; its money still comes back only once.
