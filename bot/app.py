@@ -18,7 +18,7 @@ from bot.services.desk import Desk
 from bot.services.hints import Hints
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
-from bot.sms.guide import GuideAdapter
+from bot.sms.detect import make_port
 from bot.sms.wire import Wire
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
@@ -98,7 +98,7 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
         client = await stack.enter_async_context(make_client(config.smscode.base_url, config.smscode.secret))
         requests = RequestBudget(config.smscode.requests_per_minute, clock)
         stack.push_async_callback(requests.close)
-        sms = GuideAdapter(Wire(client, requests, clock))
+        sms = make_port(config.smscode.contract, Wire(client, requests, clock), clock)
         desk = Desk(
             settings=config,
             database=database,

@@ -24,7 +24,7 @@ from bot.domain.errors import SmsError, TokenRejected
 from bot.domain.money import format_amount
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
-from bot.sms.guide import GuideAdapter
+from bot.sms.detect import make_port
 from bot.sms.wire import Wire
 from storage import ledger
 from storage.database import DatabaseUnusable, journal_mode_for, look_at
@@ -117,12 +117,14 @@ async def _smscode(config: Settings) -> Line:
     requests = RequestBudget(config.smscode.requests_per_minute, clock)
     async with _closing(requests), make_client(config.smscode.base_url, config.smscode.secret) as client:
         try:
-            balance = await GuideAdapter(Wire(client, requests, clock)).balance()
+            sms = make_port(config.smscode.contract, Wire(client, requests, clock), clock)
+            balance = await sms.balance()
         except TokenRejected:
             return Line("smscode", Mark.WRONG, "the token is rejected", "copy it anew from SMSCode's account settings")
         except SmsError as error:
             return Line("smscode", Mark.WRONG, str(error), "check smscode.base_url and the network")
-    found = f"contract {config.smscode.contract}, balance {format_amount(balance)}"
+    how = "found out" if config.smscode.contract == "auto" else "configured"
+    found = f"contract {sms.contract} ({how}), balance {format_amount(balance)}"
     if balance == 0:
         return Line("smscode", Mark.WARNING, found, "top the account up before anybody orders")
     return Line("smscode", Mark.OK, found)

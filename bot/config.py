@@ -189,7 +189,7 @@ class Smscode(_WithToken):
     """How to reach SMSCode."""
 
     base_url: Server = "https://api.smscode.gg"
-    contract: Literal["guide"] = "guide"
+    contract: Literal["auto", "guide", "official"] = "auto"
     requests_per_minute: Annotated[Whole, _whole(10, 100_000)] = 300
 
 

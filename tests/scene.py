@@ -189,7 +189,7 @@ def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str
     """The configuration of a desk between two simulators."""
     values: dict[str, dict[str, Any]] = {
         "telegram": {"token": telegram.token, "base_url": chat_url},
-        "smscode": {"token": "sandbox", "base_url": api_url},
+        "smscode": {"token": "sandbox", "base_url": api_url, "contract": "guide"},
         "access": {"owners": (ADA,)},
         "storage": {"path": folder / "desk.sqlite3"},
         "ordering": {"cancel_before_expiry": 0},

@@ -17,6 +17,8 @@ MOST_COUNTRIES: Final = 5
 _LONGEST_TEXT: Final = 1000
 _OPTION: Final = re.compile(r"(?:^|\s)(?P<key>[A-Za-z]{1,16})=", re.ASCII)
 _ORDER: Final = re.compile(r"#?(?P<id>[0-9]{1,15})", re.ASCII)
+_POLICIES: Final = {"best": Policy.BEST_SUCCESS, "cheapest": Policy.CHEAPEST}
+_OPTIONS: Final = ("max", "op", "note")
 _USER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
@@ -49,26 +51,30 @@ def clean(typed: str) -> str:
 
 
 def parse_order(typed: str) -> OrderArguments:
-    """Read `platform [country,country…] [max=PRICE] [note=TEXT]`; a note runs to the end of the line.
+    """Read `platform [country,country…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]`; a note runs to the end.
 
     Raises:
         WrongUsage: with what is wrong and how to write it.
     """
-    names, options = _split(clean(typed), {"max", "note"})
+    names, options = _split(clean(typed))
+    policy, names = _policy(names, options)
     platform, _, countries = names.partition(" ")
     if not platform:
         raise WrongUsage("say what for and where: /order whatsapp indonesia")
     listed = tuple(part.strip() for part in countries.split(",") if part.strip())
     if len(listed) > MOST_COUNTRIES:
         raise WrongUsage(f"at most {MOST_COUNTRIES} countries at once")
-    for name in (platform, *listed):
+    operator = options.get("op", "")
+    if "op" in options and not operator:
+        raise WrongUsage("op= needs a mobile network, such as op=telkomsel")
+    for name in (platform, *listed, operator):
         if len(name) > LONGEST_NAME:
             raise WrongUsage(f"a name has at most {LONGEST_NAME} characters")
     note = options.get("note", "")
     if len(note) > LONGEST_NOTE:
         raise WrongUsage(f"a note has at most {LONGEST_NOTE} characters; this one has {len(note)}")
     max_price = parse_amount(options["max"]) if "max" in options else None
-    return OrderArguments(platform, listed, max_price, note)
+    return OrderArguments(platform, listed, max_price, note, operator, policy)
 
 
 def parse_catalog(typed: str) -> tuple[str | None, tuple[str, ...]]:
@@ -130,15 +136,28 @@ def parse_user_id(typed: str) -> int | None:
     return int(typed) if _USER.fullmatch(typed) and int(typed) > 0 else None
 
 
-def _split(text: str, known: set[str]) -> tuple[str, dict[str, str]]:
+def _policy(names: str, options: dict[str, str]) -> tuple[Policy | None, str]:
+    """The policy said behind the names or behind an option, and the names without it; `options` lose it too."""
+    found: Policy | None = None
+    front, _, last = names.rpartition(" ")
+    if front and last.casefold() in _POLICIES:
+        found, names = _POLICIES[last.casefold()], front
+    for key in options.keys() - {"note"}:
+        value, _, last = options[key].rpartition(" ")
+        if value and last.casefold() in _POLICIES:
+            found, options[key] = _POLICIES[last.casefold()], value
+    return found, names
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
     """Part the plain words in front from the `key=value` options behind them."""
     matches = list(_OPTION.finditer(text))
     names = text[: matches[0].start()] if matches else text
     options: dict[str, str] = {}
     for index, match in enumerate(matches):
         key = match["key"].casefold()
-        if key not in known:
-            raise WrongUsage(f"I do not know {_short(match['key'])}=; there are max= and note=")
+        if key not in _OPTIONS:
+            raise WrongUsage(f"I do not know {_short(match['key'])}=; there are max=, op= and note=")
         if key in options:
             raise WrongUsage(f"{key}= is there twice; say it once")
         is_note = key == "note"

@@ -24,6 +24,7 @@ Facts = Mapping[str, str | int | None]
 
 _LONGEST_SHOWN = 64
 _MOST_ROWS = 20
+_MOST_NAMES = 60
 _LONGEST_LIST = 3800
 """UTF-16 units of a list; the rest of Telegram's 4096 is for what stands around it."""
 
@@ -228,6 +229,15 @@ def overview(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
     ]
     more = f"\n… and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
     return f"<b>{escape(title)}</b>\n" + "\n".join(lines) + more
+
+
+def names(title: str, found: Sequence[str]) -> str:
+    """A list of names alone, in the order of the alphabet."""
+    if not found:
+        return f"Nothing in stock for {escape(title)} at the moment."
+    shown = sorted(found, key=str.casefold)[:_MOST_NAMES]
+    more = f" … and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
+    return f"<b>{escape(title)}</b>\n{escape(', '.join(shown))}{more}"
 
 
 def catalog_hint() -> str:

@@ -106,10 +106,15 @@ async def look_into(desk: Desk) -> None:
         if order.needs_admin or order.command_key in desk.placing:
             continue
         try:
-            await (_repeat if desk.sms.creates_are_repeatable else _weigh)(desk, order)
+            await (_repeat if _is_repeatable(desk, order) else _weigh)(desk, order)
         except SmsError as error:
             log.warning("order %s stays unclear: %s", order.id, error)
             return
+
+
+def _is_repeatable(desk: Desk, order: Order) -> bool:
+    """Whether its key was sent with it. Where the balance was kept instead, it was not: another contract was spoken."""
+    return desk.sms.creates_are_repeatable and order.balance_before is None
 
 
 async def _repeat(desk: Desk, order: Order) -> None:

@@ -8,7 +8,7 @@ says what can have happened.
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from bot.clock import set_within
@@ -17,6 +17,7 @@ from bot.domain.errors import (
     BalanceTooLow,
     NothingOnOffer,
     NotNow,
+    NotOffered,
     OrderingPaused,
     PriceRose,
     ProductGone,
@@ -153,6 +154,8 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     countries = [await desk.catalog.country(name) for name in command.countries] + await _fallbacks(desk)
     if not countries:
         raise WrongUsage("name a country, for example: /order whatsapp indonesia")
+    if command.policy is Policy.BEST_SUCCESS and not desk.sms.chooses_numbers:
+        raise NotOffered("choose a number by its success", desk.sms.contract)
     policy = command.policy or Policy(rules.policy)
     return _Search(command, platform, tuple(dict.fromkeys(countries)), policy)
 
@@ -170,11 +173,12 @@ async def _fallbacks(desk: Desk) -> list[str]:
 
 async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
     """What is worth asking for, country by country, each country's cheapest first."""
-    for country in search.countries:
-        rows = await desk.catalog.offers(country, search.platform)
-        rows = await desk.catalog.of_operator(rows, search.command.operator)
+    for country, operator in await _places(desk, search):
+        rows = await desk.catalog.offers(country, search.platform, operator)
         for offer in rows:
-            bid = _bid(desk, search, replace(offer, country=offer.country or country), rows)
+            terms = _terms(search, offer, rows, operator)
+            body = desk.sms.create_body(offer, terms)
+            bid = _Bid(offer.country or country, offer.name or search.platform, terms.most, body)
             if not offer.in_stock or bid.body in search.tried:
                 continue
             too_dear = search.command.max_price is not None and offer.price > search.command.max_price
@@ -186,10 +190,27 @@ async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
             yield bid
 
 
-def _bid(desk: Desk, search: _Search, offer: Offer, rows: list[Offer]) -> _Bid:
+async def _places(desk: Desk, search: _Search) -> list[tuple[str, str | None]]:
+    """Each country with the mobile network that was asked for; those that do not have it are passed over.
+
+    Raises:
+        UnknownName: none has it.
+    """
+    found: list[tuple[str, str | None]] = []
+    unknown: UnknownName | None = None
+    for country in search.countries:
+        try:
+            found.append((country, await desk.catalog.operator(search.command.operator, country, search.platform)))
+        except UnknownName as error:
+            unknown = unknown or error
+    if not found and unknown is not None:
+        raise unknown
+    return found
+
+
+def _terms(search: _Search, offer: Offer, rows: list[Offer], operator: str | None) -> Terms:
     most = offer.price if search.policy is Policy.CHEAPEST else _dearest_alike(search, offer, rows)
-    terms = Terms(most, search.policy, any_operator=not search.command.operator)
-    return _Bid(offer.country, offer.name or search.platform, most, desk.sms.create_body(offer, terms))
+    return Terms(most, search.policy, any_operator=operator is None)
 
 
 def _dearest_alike(search: _Search, offer: Offer, rows: list[Offer]) -> int:

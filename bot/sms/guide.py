@@ -8,17 +8,14 @@ strictness: only an answer without its id cannot be kept.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from bot.domain.errors import NotOffered, Unclear
 from bot.domain.orders import CatalogName, Offer, RemoteOrder, RemoteStatus
+from bot.sms.fields import mapping, moment, rows, text, whole
 from bot.sms.port import CreateRequest, Priority, Terms, WebhookState
-from bot.sms.wire import Answer, Call, Wire, sound
-
-_LARGEST: Final = 2**53
-"""Beyond this, JSON numbers are not whole on every machine; no price or balance gets near."""
+from bot.sms.wire import Answer, Call, Wire
 
 _STATUSES: Final[Mapping[str, RemoteStatus]] = {
     "WAITING": RemoteStatus.WAITING,
@@ -29,14 +26,11 @@ _STATUSES: Final[Mapping[str, RemoteStatus]] = {
 }
 _STOCK_FIELDS: Final = ("available", "stock", "stock_count")
 _ORDER_ID: Final = re.compile(r"[^\s/?#\x00-\x1f]{1,128}")
-_LONGEST_TEXT: Final = 1000
-_YEARS: Final = range(2000, 9999)
-"""What can be meant: before lie zero times, and at the end of the calendar a time zone leads out of it."""
 
 
 def decode_balance(answer: Answer) -> int:
     """Step 1: `{"currency": "IDR", "balance": 150000}`."""
-    balance = _whole(_mapping(answer.data, answer).get("balance"))
+    balance = whole(mapping(answer).get("balance"))
     if balance is None:
         raise Unclear("SMSCode sent a balance that is no whole number", request_id=answer.request_id)
     return balance
@@ -44,26 +38,24 @@ def decode_balance(answer: Answer) -> int:
 
 def decode_offers(answer: Answer) -> list[Offer]:
     """Step 2: the products. A row without a usable id and price is passed over; it cannot be ordered."""
-    if not isinstance(answer.data, list):
-        raise Unclear("SMSCode sent a catalog that is no list", request_id=answer.request_id)
-    offers = (_decode_offer(row) for row in answer.data if isinstance(row, dict))
+    offers = map(_decode_offer, rows(answer, "a catalog"))
     return [offer for offer in offers if offer is not None]
 
 
 def decode_order(answer: Answer) -> RemoteOrder:
     """Steps 3 and 4: an order, new or read again."""
-    data = _mapping(answer.data, answer)
-    remote_id = _text(data.get("order_id"))
+    data = mapping(answer)
+    remote_id = text(data.get("order_id"))
     if remote_id is None or not _ORDER_ID.fullmatch(remote_id):
         raise Unclear("SMSCode sent an order without its id", request_id=answer.request_id)
-    raw_status = _text(data.get("status")) or "?"
+    raw_status = text(data.get("status")) or "?"
     return RemoteOrder(
         remote_id=remote_id,
         raw_status=raw_status,
         status=_STATUSES.get(raw_status),
-        phone_number=_text(data.get("phone_number")),
-        expires_at=_moment(data.get("expires_at")),
-        code=_text(data.get("otp_code")),
+        phone_number=text(data.get("phone_number")),
+        expires_at=moment(data.get("expires_at")),
+        code=text(data.get("otp_code")),
         request_id=answer.request_id,
     )
 
@@ -75,6 +67,8 @@ class GuideAdapter:
     creates_are_repeatable = False
     tells_money = False
     shows_all_live = False
+    lists_names = False
+    chooses_numbers = False
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -85,7 +79,12 @@ class GuideAdapter:
     async def balance(self) -> int:
         return decode_balance(await self._wire.send(Call("GET", "/v1/balance")))
 
-    async def offers(self, country: str | None, platform: str | None) -> list[Offer]:
+    async def operators(self, country: str, platform: str) -> list[CatalogName]:
+        raise NotOffered("choose a mobile network", self.contract)
+
+    async def offers(self, country: str | None, platform: str | None, operator: str | None = None) -> list[Offer]:
+        if operator is not None:
+            raise NotOffered("choose a mobile network", self.contract)
         asked = {"country": country, "platform": platform}
         params = {name: value for name, value in asked.items() if value is not None}
         return decode_offers(await self._wire.send(Call("GET", "/v1/catalog/products", params=params)))
@@ -142,10 +141,10 @@ def _names(found: Iterable[str]) -> list[CatalogName]:
 
 
 def _decode_offer(row: Mapping[str, Any]) -> Offer | None:
-    product_id, price = row.get("id"), _whole(row.get("price"))
+    product_id, price = row.get("id"), whole(row.get("price"))
     if isinstance(product_id, bool) or not isinstance(product_id, int | str) or price is None:
         return None
-    stocks = (_whole(row.get(field)) for field in _STOCK_FIELDS)
+    stocks = (whole(row.get(field)) for field in _STOCK_FIELDS)
     return Offer(
         product_id=product_id,
         price=price,
@@ -160,36 +159,4 @@ def _name(value: object) -> str:
     """A name given as itself, or as an object that holds it."""
     if isinstance(value, dict):
         value = value.get("slug") or value.get("code") or value.get("name")
-    return _text(value) or ""
-
-
-def _mapping(data: object, answer: Answer) -> Mapping[str, Any]:
-    if not isinstance(data, dict):
-        raise Unclear("SMSCode sent an answer that cannot be read", request_id=answer.request_id)
-    return data
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not 0 <= value < _LARGEST or value != int(value):
-        return None
-    return int(value)
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return sound(value[:_LONGEST_TEXT]) if isinstance(value, str) and value else None
-
-
-def _moment(value: object) -> datetime | None:
-    """An ISO 8601 time in UTC; one without a zone is UTC, one that is none is nothing."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.year in _YEARS else None
+    return text(value) or ""

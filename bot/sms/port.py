@@ -74,6 +74,16 @@ class SmsPort(Protocol):
         """Whether `live` can be asked, so that one request watches every order."""
         ...
 
+    @property
+    def lists_names(self) -> bool:
+        """Whether platforms and countries are listed apart; else they are known from what is on offer."""
+        ...
+
+    @property
+    def chooses_numbers(self) -> bool:
+        """Whether SMSCode picks among the numbers behind an offer, by a policy and by mobile network."""
+        ...
+
     async def settle_contract(self) -> None:
         """Find out which contract is spoken, if that is not known yet; nothing is charged by it."""
         ...
@@ -90,10 +100,15 @@ class SmsPort(Protocol):
         """Every country of the catalog."""
         ...
 
-    async def offers(self, country: str | None, platform: str | None) -> list[Offer]:
-        """The catalog, narrowed by either name (as `platforms` and `countries` spell it), with what is out of stock.
+    async def operators(self, country: str, platform: str) -> list[CatalogName]:
+        """Every mobile network that a country's numbers for a platform can be had of."""
+        ...
 
-        With neither name the guide lists everything; the official contract lists nothing, its catalog is too long.
+    async def offers(self, country: str | None, platform: str | None, operator: str | None = None) -> list[Offer]:
+        """The catalog, narrowed by any of the names (as the lists of them spell it), with what is out of stock.
+
+        An operator narrows a country's numbers for a platform. With no name at all the guide lists everything; the
+        official contract lists nothing, its catalog is too long.
         """
         ...
 

@@ -9,7 +9,7 @@ import email.utils
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from bot.clock import Clock
-from bot.domain.errors import API_ERRORS, ApiError, NotSent, RateLimited, SmsError, Unclear
+from bot.domain.errors import API_ERRORS, AbuseGuard, ApiError, NotSent, RateLimited, SmsError, Unclear
 from bot.sms.budget import RequestBudget
 from bot.sms.port import Priority
 
@@ -50,7 +50,7 @@ WATCH_PATIENCE: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, ready to leave."""
+    """One request, ready to leave. `pauses_all`: a 429 to it asks everybody for patience, not only its caller."""
 
     method: str
     path: str
@@ -58,14 +58,16 @@ class Call:
     body: str | None = None
     headers: Mapping[str, str] | None = None
     priority: Priority = Priority.COMMAND
+    pauses_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The `data` of a success, with the id that SMSCode's support can find the request by."""
+    """The `data` and the `meta` of a success, with the id that SMSCode's support can find the request by."""
 
     data: Any
     request_id: str | None
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Wire:
@@ -75,6 +77,11 @@ class Wire:
         self._client = client
         self._budget = budget
         self._clock = clock
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The HTTP client that everything leaves through."""
+        return self._client
 
     async def send(self, call: Call) -> Answer:
         """Send once, never again by itself.
@@ -87,8 +94,7 @@ class Wire:
         started = self._clock.monotonic()
         try:
             response, content = await self._request(call)
-            self._heed(response)
-            answer = decode(response.status_code, content, response.headers, self._clock.now())
+            answer = self._decode(call, response, content)
         except SmsError as error:
             log.warning("%s %s failed: %s", call.method, call.path, error)
             raise
@@ -112,6 +118,16 @@ class Wire:
             raise NotSent(f"no connection to SMSCode ({type(error).__name__})") from error
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise Unclear(f"no whole answer from SMSCode ({type(error).__name__})") from error
+
+    def _decode(self, call: Call, response: httpx.Response, content: bytes) -> Answer:
+        try:
+            return decode(response.status_code, content, response.headers, self._clock.now())
+        except AbuseGuard:
+            raise  # it stops new orders, for hours perhaps; looking on for codes is still allowed
+        except SmsError:
+            if call.pauses_all:
+                self._heed(response)
+            raise
 
     def _heed(self, response: httpx.Response) -> None:
         if response.status_code in _PAUSING:
@@ -144,7 +160,8 @@ def decode(status: int, content: bytes, headers: Mapping[str, str], now: float) 
         raise _refusal(status, envelope, request_id, retry_after(headers.get("retry-after"), now))
     if success is not True or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise Unclear("SMSCode sent an answer that cannot be read", status=status, request_id=request_id)
-    return Answer(envelope.get("data"), request_id)
+    meta = envelope.get("meta")
+    return Answer(envelope.get("data"), request_id, meta if isinstance(meta, dict) else {})
 
 
 def retry_after(value: str | None, now: float) -> float | None:

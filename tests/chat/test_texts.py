@@ -183,6 +183,7 @@ RENDERINGS: Mapping[str, Rendering] = {
     "offers": lambda nasty: [
         texts.offers(nasty, nasty, [Offer(1, MOST, nasty, nasty, nasty, stock)] * 200) for stock in (None, 0, 10**9)
     ],
+    "names": lambda nasty: [texts.names(nasty, [nasty] * count) for count in (0, 1, 500)],
     "overview": lambda nasty: [texts.overview(nasty, [(nasty, MOST, count)] * 200) for count in (1, 10**6)],
     "card": in_every_state(lambda order: texts.card(order, order.platform, ZONE, {"sold_out": 3})),
     "code": lambda nasty: [

@@ -255,7 +255,7 @@ class TestUnknownNames:
         assert caught.value.kind == "platform"
 
     @pytest.mark.parametrize(
-        "typed", ["", " ", "!!!", "🇮🇩", "🎉", "\u200e\u200f", "zzzzqqqq", "0000", "<b></b>" * 30, "ж" * 10, "x" * 4000]
+        "typed", ["", " ", "!!!", "🎉", "\u200e\u200f", "zzzzqqqq", "0000", "<b></b>" * 30, "ж" * 10, "x" * 4000]
     )
     async def test_suggest_nothing_for_nonsense(self, bench: Bench, catalog: Catalog, typed: str) -> None:
         bench.world.set_product("🎉", "🎉", 900, 1)

@@ -57,11 +57,12 @@ COMMANDS: tuple[Command, ...] = (
         "order",
         Role.OPERATOR,
         ordering.order,
-        "platform [country,…] [max=PRICE] [note=TEXT]",
+        "platform [country,…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]",
         "rent a number; the code comes here",
         (
             "/order whatsapp indonesia",
             "/order whatsapp indonesia,vietnam max=5000",
+            "/order whatsapp id best op=telkomsel",
             "/order telegram vietnam note=login test, build 214",
         ),
     ),

@@ -37,8 +37,7 @@ async def catalog(visit: Visit) -> None:
     await visit.typing()
     platform, countries = await _asked_for(visit)
     if platform is None and not countries:
-        rows = await visit.desk.catalog.offers()
-        await visit.answer(texts.overview("Platforms", _grouped(rows, "platform")) + texts.catalog_hint())
+        await visit.answer(await _platforms(visit) + texts.catalog_hint())
     elif platform is None:
         for country in countries:
             rows = await visit.desk.catalog.offers(country, None)
@@ -66,6 +65,14 @@ async def list_orders(visit: Visit) -> None:
     ]
     zone = visit.desk.settings.limits.zone
     await visit.answer(texts.orders_list(live, names, visit.member.user_id, zone), rows)
+
+
+async def _platforms(visit: Visit) -> str:
+    """Every platform, with its lowest price where the contract lists all offers at once."""
+    rows = await visit.desk.catalog.offers()
+    if rows:
+        return texts.overview("Platforms", _grouped(rows, "platform"))
+    return texts.names("Platforms", await visit.desk.catalog.platforms())
 
 
 async def _asked_for(visit: Visit) -> tuple[str | None, tuple[str, ...]]:
