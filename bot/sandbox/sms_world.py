@@ -207,6 +207,14 @@ class SmsWorld:
             raise SmsApiError(ErrorCode.ORDER_NOT_FOUND, "The account has no such order.")
         return order
 
+    def named(self, name: str) -> Order:
+        """Return an order by either of its ids, whichever contract has shown it.
+
+        Raises:
+            SmsApiError: ORDER_NOT_FOUND.
+        """
+        return self.order_by_number(int(name)) if name.isascii() and name.isdigit() else self.order(name)
+
     def order_by_number(self, number: int) -> Order:
         """Return an order by its whole number.
 
@@ -330,7 +338,7 @@ class SmsWorld:
             self._refund(order, RefundReason.CANCELLED, self.now())
         return order
 
-    # Orders, as a script moves them
+    # Orders, as a script moves them; either of their ids names them
 
     def arrive(self, order_id: str, code: str | None = None, text: str | None = None) -> Sms:
         """Deliver an SMS now, in the place of the next scheduled one.
@@ -364,7 +372,7 @@ class SmsWorld:
         Raises:
             SmsApiError: ORDER_NOT_FOUND.
         """
-        order = self.order(order_id)
+        order = self.named(order_id)
         order.status = status
         self._schedule(order)
 
@@ -402,7 +410,7 @@ class SmsWorld:
         return product
 
     def _live(self, order_id: str) -> Order:
-        order = self.order(order_id)
+        order = self.named(order_id)
         if not order.live:
             raise SmsApiError(ErrorCode.ORDER_ENDED, f"The order has ended as {order.status}.")
         return order

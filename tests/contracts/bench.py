@@ -14,18 +14,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.clock import Clock
 from bot.domain.orders import Offer, RemoteOrder
 from bot.sandbox.server import LoopbackServer
-from bot.sandbox.sms_api import SmsWorld, sms_app
+from bot.sandbox.sms_api import Contract, Order, SmsWorld, WebhookSender, sms_app
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.guide import GuideAdapter
+from bot.sms.official import OfficialAdapter
 from bot.sms.port import CreateRequest, SmsPort, Terms
 from bot.sms.wire import TIMEOUT, Wire
 
 TOKEN: Final = "tok-5f2c9a71b8e04d36"
 BALANCE: Final = 150_000
 
-ADAPTERS: Final[Mapping[str, Callable[[Wire], SmsPort]]] = {"guide": GuideAdapter}
+ADAPTERS: Final[Mapping[Contract, Callable[[Wire], SmsPort]]] = {"guide": GuideAdapter, "official": OfficialAdapter}
 """Every contract the desk speaks; each must pass the same tests."""
+
+PLACES: Final[Mapping[Contract, tuple[str, str]]] = {
+    "guide": ("indonesia", "whatsapp"),
+    "official": ("Indonesia", "WhatsApp"),
+}
+"""One and the same country and platform, as each contract names them."""
 
 QUICK: Final = httpx.Timeout(connect=1.0, read=0.25, write=1.0, pool=0.25)
 """Timeouts short enough to wait for, in seconds."""
@@ -97,7 +104,7 @@ async def _send_whole(send: Send, reply: Reply) -> None:
 class Bench:
     """One account with everything a test pulls at."""
 
-    contract: str
+    contract: Contract
     clock: Clock
     url: str
     world: SmsWorld
@@ -106,6 +113,7 @@ class Bench:
     budget: RequestBudget
     wire: Wire
     sms: SmsPort
+    webhooks: WebhookSender
 
     @property
     def arrived(self) -> int:
@@ -116,11 +124,20 @@ class Bench:
     async def stranger(self, token: str) -> AsyncIterator["Bench"]:
         """The same account for a desk that presents `token`."""
         async with make_client(self.url, token) as client:
-            yield _connect(self.contract, self.clock, self.url, client, self.world, self.meddler)
+            yield _connect(self.contract, self.clock, self.url, client, self.world, self.meddler, self.webhooks)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Indonesia and WhatsApp, in the contract's own words."""
+        return PLACES[self.contract]
+
+    def booked(self, shown: RemoteOrder) -> Order:
+        """The order in the simulator's books."""
+        return self.world.named(shown.remote_id)
 
     async def offer(self) -> Offer:
         """The first offer in stock for WhatsApp in Indonesia."""
-        offers = await self.sms.offers("indonesia", "whatsapp")
+        offers = await self.sms.offers(*self.place)
         return next(offer for offer in offers if offer.in_stock)
 
     def request(self, offer: Offer, key: str = "k1") -> CreateRequest:
@@ -140,21 +157,28 @@ async def open_street() -> AsyncIterator[Street]:
 
 
 @asynccontextmanager
-async def open_bench(contract: str, clock: Clock, street: Street) -> AsyncIterator[Bench]:
+async def open_bench(contract: Contract, clock: Clock, street: Street) -> AsyncIterator[Bench]:
     """Let a fresh account move into `street` and connect an adapter to it."""
     world = SmsWorld(token=TOKEN, balance=BALANCE, arrival=None, requests_per_minute=None)
-    meddler = Meddler(sms_app(world))
+    webhooks = WebhookSender(world, retries=(0.01, 0.01))
+    meddler = Meddler(sms_app(world, contract, webhooks))
     street.tenant = meddler
     street.client.timeout = TIMEOUT
-    bench = _connect(contract, clock, street.url, street.client, world, meddler)
+    bench = _connect(contract, clock, street.url, street.client, world, meddler, webhooks)
     yield bench
     await bench.budget.close()
     street.tenant = None
 
 
 def _connect(
-    contract: str, clock: Clock, url: str, client: httpx.AsyncClient, world: SmsWorld, meddler: Meddler
+    contract: Contract,
+    clock: Clock,
+    url: str,
+    client: httpx.AsyncClient,
+    world: SmsWorld,
+    meddler: Meddler,
+    webhooks: WebhookSender,
 ) -> Bench:
     budget = RequestBudget(100_000, clock)
     wire = Wire(client, budget, clock)
-    return Bench(contract, clock, url, world, meddler, client, budget, wire, ADAPTERS[contract](wire))
+    return Bench(contract, clock, url, world, meddler, client, budget, wire, ADAPTERS[contract](wire), webhooks)

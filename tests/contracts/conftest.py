@@ -6,14 +6,16 @@ import pytest
 import pytest_asyncio
 
 from bot.clock import Clock
+from bot.sandbox.sms_api import Contract
 from tests.clocks import FastClock
 from tests.contracts.bench import ADAPTERS, Bench, Street, open_bench, open_street
 
 
 @pytest.fixture(params=ADAPTERS)
-def contract(request: pytest.FixtureRequest) -> str:
+def contract(request: pytest.FixtureRequest) -> Contract:
     """The name of the contract under test."""
-    return str(request.param)
+    name: Contract = request.param
+    return name
 
 
 @pytest.fixture
@@ -28,6 +30,6 @@ async def street() -> AsyncIterator[Street]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def bench(contract: str, clock: Clock, street: Street) -> AsyncIterator[Bench]:
+async def bench(contract: Contract, clock: Clock, street: Street) -> AsyncIterator[Bench]:
     async with open_bench(contract, clock, street) as opened:
         yield opened

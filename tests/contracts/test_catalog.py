@@ -8,7 +8,7 @@ import pytest
 
 from bot.clock import Clock
 from bot.domain.errors import SmsError, Unclear, UnknownName
-from bot.sandbox.sms_api import COUNTRIES, PLATFORMS, Fault, FaultKind
+from bot.sandbox.sms_api import COUNTRIES, PLATFORMS, Contract, Fault, FaultKind
 from bot.services.catalog import KEEP_SECONDS, Catalog, fold
 from tests.clocks import ManualClock
 from tests.contracts.bench import Bench
@@ -22,6 +22,12 @@ ALIASES: Final[Mapping[str, str]] = {
     "gone": "atlantis",
     "🇮🇩": "indonesia",
 }
+
+
+@pytest.fixture
+def contract() -> Contract:
+    """The contract whose catalog is one list; that of the other is tried in `test_official_catalog`."""
+    return "guide"
 
 
 @pytest.fixture

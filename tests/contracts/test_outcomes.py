@@ -19,7 +19,7 @@ import pytest
 
 from bot.domain.errors import ApiError, NotSent, ProductGone, RateLimited, SmsError, Unclear
 from bot.domain.orders import RemoteOrder, RemoteStatus
-from bot.sandbox.sms_api import Fault, FaultKind
+from bot.sandbox.sms_api import Contract, Fault, FaultKind
 from bot.sms.client import make_client
 from bot.sms.port import CreateRequest, Priority
 from bot.sms.wire import COMMAND_PATIENCE, Call, Wire
@@ -99,7 +99,7 @@ class TestFaults:
     async def test_an_odd_but_whole_answer_is_taken(self, bench: Bench, fault: Fault) -> None:
         told = await attempt(bench, fault)
         assert told.order is not None
-        assert told.order.remote_id in bench.world.books.orders
+        assert bench.booked(told.order).price
         assert (told.sent, told.charged) == (1, 1)
 
     async def test_one_failure_leaves_the_next_call_alone(self, bench: Bench) -> None:
@@ -194,7 +194,7 @@ class TestPauses:
             await bench.sms.balance()
         sent = len(bench.meddler.seen)
         watching = asyncio.create_task(bench.sms.read("1", Priority.WATCH))
-        for call in (bench.sms.balance(), bench.sms.offers(None, None), bench.sms.cancel("1")):
+        for call in (bench.sms.balance(), bench.sms.offers(*bench.place), bench.sms.cancel("1")):
             with pytest.raises(NotSent):
                 await call
         await asyncio.sleep(0.05)
@@ -288,7 +288,7 @@ class TestGuideAnswersAfterTheEffect:
     """A create of the `guide` contract that charged, and an answer that is not quite what was promised."""
 
     @pytest.fixture
-    def contract(self) -> str:
+    def contract(self) -> Contract:
         return "guide"
 
     @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ class TestGuideAnswersAfterTheEffect:
     async def test_with_its_id_it_is_kept(self, bench: Bench, fields: Data, expected: Data) -> None:
         told = await attempt(bench, spoil=altered(lambda data: data | fields))
         assert told.order is not None
-        assert "order_id" in fields or told.order.remote_id in bench.world.books.orders
+        assert "order_id" in fields or bench.booked(told.order).price
         assert {name: getattr(told.order, name) for name in expected} == expected
         assert told.charged == 1
 
@@ -385,7 +385,7 @@ class TestGuideAnswersAfterTheEffect:
         spoil = rewritten(lambda body: body.replace(found, put))
         told = await attempt(bench, spoil=spoil)
         assert told.order is not None
-        assert told.order.remote_id in bench.world.books.orders
+        assert bench.booked(told.order).price
         assert told.order.raw_status.encode("utf-8")
 
     @pytest.mark.parametrize("text", ["2026-03-14T12:05:00Z", "2026-03-14T19:05:00+07:00", "2026-03-14T12:05:00"])
@@ -402,7 +402,7 @@ class TestAnswersMixedUp:
     async def test_an_answer_about_another_order_is_nobodys(self, bench: Bench) -> None:
         created = await bench.sms.create(bench.request(await bench.offer()))
         bench.world.arrive(created.remote_id, code="135790")
-        bench.meddler.spoil = altered(lambda data: data | {"order_id": "ord_of_somebody_else"})
+        bench.meddler.spoil = altered(lambda data: data | {"order_id": "ord_of_somebody_else", "id": 7})
         with pytest.raises(Unclear, match="another order"):
             await bench.sms.read(created.remote_id)
         bench.meddler.spoil = None
