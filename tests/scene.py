@@ -17,7 +17,7 @@ from bot.config import Settings
 from bot.domain.access import Role
 from bot.sandbox.bot_api import ADA, OMAR, Message, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.server import LoopbackServer
-from bot.sandbox.sms_api import Order, SmsWorld, sms_app
+from bot.sandbox.sms_api import Contract, Order, SmsWorld, WebhookSender, sms_app
 from bot.services import access
 from storage import audit, ledger
 from tests.clocks import FastClock
@@ -43,6 +43,7 @@ class Scene:
     settings: Settings
     app: App
     run: asyncio.Task[None]
+    webhooks: WebhookSender
     marks: dict[int, int] = field(default_factory=dict)
 
     def say(self, user_id: int, text: str, chat_id: int | None = None, **more: Any) -> Message:
@@ -145,17 +146,24 @@ async def open_scene(
     sms: SmsWorld | None = None,
     clock: FastClock | None = None,
     members: bool = True,
+    contract: Contract = "guide",
     **sections: dict[str, Any],
 ) -> AsyncIterator[Scene]:
-    """Run a desk on the database in `folder`; `sections` override the configuration's sections."""
+    """Run a desk on the database in `folder`; `sections` override the configuration's sections.
+
+    SMSCode speaks `contract`. The desk is told of the guide and finds the official one out by itself.
+    """
     clock = clock or FastClock(SPEED, NOON)
     telegram = telegram or demo_cast(TelegramWorld(now=clock.now))
     sms = sms or SmsWorld(now=clock.now, arrival=None)
-    async with serve(telegram, sms) as (chat_url, api_url):
+    webhooks = WebhookSender(sms)
+    if contract == "official":
+        sections["smscode"] = {"contract": "auto", **sections.get("smscode", {})}
+    async with serve(telegram, sms, contract, webhooks) as (chat_url, api_url):
         settings = configure(folder, telegram, chat_url, api_url, **sections)
         async with open_app(settings, clock) as app:
             run = asyncio.create_task(app.run(), name="desk")
-            scene = Scene(clock, telegram, sms, settings, app, run)
+            scene = Scene(clock, telegram, sms, settings, app, run, webhooks)
             try:
                 if members:
                     await introduce(scene)
@@ -167,9 +175,11 @@ async def open_scene(
 
 
 @asynccontextmanager
-async def serve(telegram: TelegramWorld, sms: SmsWorld) -> AsyncIterator[tuple[str, str]]:
+async def serve(
+    telegram: TelegramWorld, sms: SmsWorld, contract: Contract = "guide", webhooks: WebhookSender | None = None
+) -> AsyncIterator[tuple[str, str]]:
     """Serve both worlds and give their addresses; side by side, because each takes a moment to close."""
-    servers = (LoopbackServer(bot_app(telegram)), LoopbackServer(sms_app(sms)))
+    servers = (LoopbackServer(bot_app(telegram)), LoopbackServer(sms_app(sms, contract, webhooks)))
     await asyncio.gather(*(server.__aenter__() for server in servers))
     try:
         yield servers[0].url, servers[1].url
@@ -178,10 +188,12 @@ async def serve(telegram: TelegramWorld, sms: SmsWorld) -> AsyncIterator[tuple[s
 
 
 @asynccontextmanager
-async def open_hurried_scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+async def open_hurried_scene(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, contract: Contract = "guide"
+) -> AsyncIterator[Scene]:
     """A desk in a hurry that gives SMSCode half a real second for its answer."""
     monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
-    async with open_scene(folder, clock=FastClock(HURRY, NOON)) as opened:
+    async with open_scene(folder, clock=FastClock(HURRY, NOON), contract=contract) as opened:
         yield opened
 
 

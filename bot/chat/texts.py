@@ -235,9 +235,8 @@ def names(title: str, found: Sequence[str]) -> str:
     """A list of names alone, in the order of the alphabet."""
     if not found:
         return f"Nothing in stock for {escape(title)} at the moment."
-    shown = sorted(found, key=str.casefold)[:_MOST_NAMES]
-    more = f" … and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
-    return f"<b>{escape(title)}</b>\n{escape(', '.join(shown))}{more}"
+    shown = [escape(name) for name in sorted(found, key=str.casefold)[:_MOST_NAMES]]
+    return f"<b>{escape(title)}</b>\n{_as_many_as_fit(shown, len(found), ', ')}"
 
 
 def catalog_hint() -> str:
@@ -740,7 +739,7 @@ def _not_canceled(error: errors.NotCanceled, zone: ZoneInfo) -> str:
         )
     if isinstance(error.reason, errors.CancelTooEarly):
         when = f" It can be {countdown(error.possible_from, zone)}." if error.possible_from else ""
-        return f"SMSCode lets #{error.order_id} not be canceled yet.{when} Shall I do it then?"
+        return f"SMSCode does not let #{error.order_id} be canceled yet.{when} Shall I do it then?"
     return f"#{error.order_id} is not canceled; I keep watching it. {failure(error.reason, zone)}"
 
 

@@ -14,7 +14,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
 @dataclass(slots=True)
-class _Kept:
+class Kept:
     """What was asked under a key, and the answer once there is one."""
 
     asked: tuple[str, bytes]
@@ -22,10 +22,10 @@ class _Kept:
 
 
 class KeyedRequests:
-    """Every answer given under a key, for good."""
+    """Every answer given under a key, for good; `kept` holds them, so that they outlive the server."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+    def __init__(self, kept: dict[str, Kept]) -> None:
+        self._kept = kept
 
     async def once(self, request: Request, act: Callable[[], Awaitable[Response]]) -> Response:
         """Answer with what `act` gives, or with what it gave to the same request before.
@@ -40,7 +40,7 @@ class KeyedRequests:
         kept = self._kept.get(key)
         if kept is not None:
             return _replay(kept, asked)
-        running = self._kept[key] = _Kept(asked)
+        running = self._kept[key] = Kept(asked)
         try:
             running.answer = await act()
         except BaseException:
@@ -49,7 +49,7 @@ class KeyedRequests:
         return running.answer
 
 
-def _replay(kept: _Kept, asked: tuple[str, bytes]) -> Response:
+def _replay(kept: Kept, asked: tuple[str, bytes]) -> Response:
     if kept.asked != asked:
         raise SmsApiError(ErrorCode.IDEMPOTENCY_KEY_REUSED, "The key was used for another request.")
     if kept.answer is None:

@@ -95,7 +95,7 @@ class OfficialFace:
     def __init__(self, world: SmsWorld, webhooks: WebhookSender) -> None:
         self._world = world
         self._shelves = Shelves(world)
-        self._keyed = KeyedRequests()
+        self._keyed = KeyedRequests(world.kept_answers)
         self._rows = OrderRows(world, self._shelves)
         self._webhooks = webhooks
         webhooks.describe = self._rows.event

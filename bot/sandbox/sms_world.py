@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Any
 
 from bot.sandbox.sms_books import (
     Adjustment,
@@ -51,7 +52,8 @@ class SmsWorld:
 
     Strings to pull where a contract has them: `create_takes` are real seconds for which a create is under way before
     it has its effect; `provider_errors` is how many creates to come fail at the provider; with `numbers_late` the
-    answer to a create has no number yet. `listeners` hear of every event with its order.
+    answer to a create has no number yet. `kept_answers` are those given under a key. `listeners` hear of every event
+    with its order.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class SmsWorld:
         self.create_takes = 0.0
         self.provider_errors = 0
         self.numbers_late = False
+        self.kept_answers: dict[str, Any] = {}
         self.listeners: list[Callable[[str, Order], None]] = []
         self.faults = Faults()
         self.down = False

@@ -20,6 +20,9 @@ KEEP_SECONDS: Final = 60.0
 _MOST_PAIRS: Final = 512
 _NEAR: Final = 60.0
 _SUGGESTIONS: Final = 3
+_FEW: Final = 5
+"""As many names are all suggested where none is near."""
+
 _SHORTEST_PREFIX: Final = 3
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -156,6 +159,8 @@ class Catalog:
             return starting[0]
         near = process.extract(wanted, list(by_fold), scorer=fuzz.WRatio, score_cutoff=_NEAR, limit=_SUGGESTIONS)
         suggestions = (called or starting)[:_SUGGESTIONS] or [by_fold[folded] for folded, _, _ in near]
+        if not suggestions and len(by_fold) <= _FEW:
+            suggestions = list(by_fold.values())
         raise UnknownName(kind, typed, tuple(suggestions) if wanted else ())
 
 

@@ -122,7 +122,7 @@ class Watcher:
         except TokenRejected:
             await self._desk.alert_token()
         except SmsError as error:
-            log.warning("which contract SMSCode speaks is not known yet: %s", error)
+            log.debug("which contract SMSCode speaks is not known yet: %s", error)
         else:
             return True
         return False

@@ -1,0 +1,227 @@
+"""Money where SMSCode speaks the official contract: keys instead of guesses, refunds by its own word."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.bot_api import ADA, OMAR
+from bot.sandbox.sms_api import Fault, FaultKind, OrderStatus, SmsWorld
+from tests.clocks import FastClock
+from tests.scene import HURRY, NOON, SPEED, Scene, open_hurried_scene, open_scene
+
+CREATE = "POST /v1/orders/create"
+CANCEL = "POST /v1/orders/cancel"
+TROUBLES = [
+    Fault(kind=FaultKind.ERROR_BEFORE, route=CREATE),
+    Fault(kind=FaultKind.ERROR_AFTER, route=CREATE),
+    Fault(kind=FaultKind.RESET_BEFORE, route=CREATE),
+    Fault(kind=FaultKind.RESET_AFTER, route=CREATE),
+    Fault(kind=FaultKind.TRUNCATED, route=CREATE),
+    Fault(kind=FaultKind.BROKEN_JSON, route=CREATE),
+    Fault(kind=FaultKind.HTML, route=CREATE, effect=True),
+    Fault(kind=FaultKind.SILENCE, route=CREATE),
+    Fault(kind=FaultKind.SILENCE_AFTER, route=CREATE),
+]
+
+
+def creates(scene: Scene) -> int:
+    """How many creates have arrived, replays included."""
+    return scene.sms.books.requests["POST", "/v1/orders/create"]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A desk in a hurry that gives SMSCode half a real second for its answer."""
+    async with open_hurried_scene(tmp_path, monkeypatch, contract="official") as opened:
+        yield opened
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(scene: Scene) -> None:
+    for number, trouble in enumerate(TROUBLES, start=1):
+        arrived = creates(scene)
+        scene.sms.faults.add(trouble)
+        scene.say(OMAR, "/order whatsapp id")
+        await scene.hears(f"#{number}", OMAR)
+        assert len(scene.sms.books.charges) == number, trouble
+        assert creates(scene) == arrived + 2, trouble
+        card = await scene.hears("📱", OMAR)
+        scene.press(OMAR, card, "Cancel and refund")
+        await scene.hears("came back", OMAR)
+    await scene.reconcile()
+    assert scene.said_by_bot(ADA)[-1].startswith("Omar is an operator")
+
+
+async def test_an_order_that_stays_unclear_is_cleared_up_later_and_charged_once(scene: Scene) -> None:
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_AFTER, route=CREATE, times=8))
+    await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
+    card = await scene.hears("📱", OMAR, anew=False)
+    (order,) = scene.sms.live_orders()
+    assert order.phone_number in card.text
+    assert len(scene.sms.books.charges) == 1
+    await scene.reconcile()
+
+
+async def test_an_order_that_never_was_is_released_once_the_replay_says_so(scene: Scene) -> None:
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route=CREATE, times=8))
+    await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
+    for product in scene.sms.products("indonesia", "whatsapp"):
+        product.available = 0
+    await scene.hears("#1 was not placed and nothing was charged", OMAR, anew=False)
+    assert scene.sms.books.charges == []
+    await scene.reconcile()
+
+
+async def test_while_one_is_unclear_others_may_order(scene: Scene) -> None:
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_AFTER, route=CREATE, times=7))
+    await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
+    await scene.order("whatsapp vn", ADA)
+    await scene.until(lambda: len(scene.sms.books.charges) == 2)
+
+
+async def test_a_crash_between_the_create_and_its_answer_ends_in_one_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FastClock(HURRY, NOON)
+    async with open_scene(tmp_path, clock=clock, contract="official") as scene:
+        scene.sms.faults.add(Fault(kind=FaultKind.SILENCE_AFTER, route=CREATE))
+        scene.say(OMAR, "/order whatsapp id")
+        await scene.until(lambda: len(scene.sms.books.charges) == 1)
+        await scene.crash()
+        telegram, sms = scene.telegram, scene.sms
+    async with open_scene(
+        tmp_path, telegram=telegram, sms=sms, clock=clock, members=False, contract="official"
+    ) as restarted:
+        (order,) = sms.live_orders()
+        await restarted.hears(order.phone_number, OMAR, anew=False)
+        sms.arrive(order.id, "901823")
+        await restarted.hears("901823", OMAR, anew=False)
+        assert len(sms.books.charges) == 1
+        await restarted.reconcile()
+
+
+async def test_a_create_that_still_runs_is_waited_for(scene: Scene) -> None:
+    scene.sms.create_takes = 0.8
+    order = await scene.order("whatsapp id")
+    assert scene.sms.books.charges_of(order.id)
+    assert creates(scene) >= 2
+    assert scene.sms.books.answers[409] >= 1
+    await scene.reconcile()
+
+
+async def test_a_cancel_books_what_smscode_says_came_back(scene: Scene) -> None:
+    order = await scene.order("whatsapp id")
+    await scene.ask(OMAR, "/cancel", f"Rp {order.price:,} came back".replace(",", "."))
+    assert order.status == OrderStatus.CANCELLED
+    await scene.reconcile()
+
+
+async def test_a_cancel_without_an_answer_is_looked_up(scene: Scene) -> None:
+    order = await scene.order("whatsapp id")
+    scene.sms.faults.add(Fault(kind=FaultKind.RESET_AFTER, route=CANCEL))
+    await scene.ask(OMAR, "/cancel", "came back")
+    assert order.status == OrderStatus.CANCELLED
+    await scene.reconcile()
+
+
+async def test_after_the_code_done_is_offered_in_the_place_of_cancel(scene: Scene) -> None:
+    order = await scene.order("whatsapp id")
+    scene.sms.arrive(order.id, "112358")
+    await scene.hears("112358", OMAR)
+    offered = await scene.ask(OMAR, "/cancel", "SMSCode takes no cancel after an SMS")
+    scene.press(OMAR, offered, "Done")
+    await scene.hears("#1 is finished", OMAR)
+    assert scene.sms.books.refunds == []
+    await scene.reconcile()
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_an_expired_order_is_booked_by_what_the_balance_shows(tmp_path: Path, comes_back: bool) -> None:
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, refund_expired=comes_back)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        order = await scene.order("whatsapp id")
+        # The books come to rest at least once while nothing is at its end.
+        await scene.until(lambda: clock.now() - order.created_at > 90)
+        sms.expire(order.id)
+        await scene.hears("expired without a code", OMAR)
+        wanted = "came back, as the balance shows" if comes_back else "nothing came back, as the balance shows"
+        await scene.hears(wanted, OMAR)
+        await scene.reconcile()
+
+
+async def test_a_cancel_that_comes_too_early_is_made_later_by_itself(tmp_path: Path) -> None:
+    clock = FastClock(SPEED, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, cancel_window=60.0)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        order = await scene.order("whatsapp id")
+        card = await scene.hears("📱", OMAR)
+        assert "Cancel and refund" not in card.button_texts
+        told = await scene.ask(OMAR, "/cancel", "be canceled yet")
+        scene.press(OMAR, told, "Cancel as soon as it can be")
+        await scene.hears("I cancel #1 by myself", OMAR)
+        assert order.live
+        await scene.hears("came back", OMAR)
+        assert clock.now() >= order.created_at + 60
+        await scene.reconcile()
+
+
+async def test_an_sms_that_comes_before_the_planned_cancel_is_kept(tmp_path: Path) -> None:
+    clock = FastClock(SPEED, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, cancel_window=40.0)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        order = await scene.order("whatsapp id")
+        told = await scene.ask(OMAR, "/cancel", "be canceled yet")
+        scene.press(OMAR, told, "Cancel as soon as it can be")
+        await scene.hears("I cancel #1 by myself", OMAR)
+        sms.arrive(order.id, "314159")
+        await scene.hears("314159", OMAR)
+        await scene.until(lambda: clock.now() > order.created_at + 60)
+        assert order.status == OrderStatus.OTP_RECEIVED
+        assert sms.books.requests["POST", "/v1/orders/cancel"] <= 1
+
+
+async def test_the_days_cap_on_cancels_stops_nobody_from_watching(tmp_path: Path) -> None:
+    clock = FastClock(SPEED, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, cancels_per_day=1)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        first, second = await scene.order("whatsapp id"), await scene.order("whatsapp id")
+        await scene.ask(OMAR, "/cancel 1", "came back")
+        assert first.status == OrderStatus.CANCELLED
+        await scene.ask(OMAR, "/cancel 2", "#2")
+        assert scene.app.desk.requests.pause_left == 0
+        sms.arrive(second.id, "271828")
+        await scene.hears("271828", OMAR, anew=False)
+        await scene.reconcile()
+
+
+async def test_the_abuse_guard_stops_ordering_for_all_and_lets_go_by_itself(tmp_path: Path) -> None:
+    clock = FastClock(SPEED, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        order = await scene.order("whatsapp id")
+        sms.trip_abuse_guard(90.0)
+        await scene.ask(OMAR, "/order whatsapp vn", "SMSCode")
+        await scene.hears("SMSCode takes no new order of this account", ADA, anew=False)
+        arrived = creates(scene)
+        await scene.ask(ADA, "/order telegram vn", "SMSCode")
+        assert creates(scene) == arrived
+        sms.arrive(order.id, "161803")
+        await scene.hears("161803", OMAR, anew=False)
+        await scene.until(lambda: clock.now() > order.created_at + 120)
+        await scene.order("whatsapp vn")
+        await scene.reconcile()
+
+
+async def test_an_order_that_goes_beyond_its_price_is_told_and_counts(tmp_path: Path) -> None:
+    """A product without a kind has no ceiling to agree on."""
+    clock = FastClock(SPEED, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        await scene.ask(OMAR, "/catalog gojek id", "Gojek")
+        for product in sms.products("indonesia", "gojek"):
+            product.price += 700
+        order = await scene.order("gojek id")
+        alert = await scene.hears("its product had no ceiling to agree on", ADA, anew=False)
+        assert f"{order.price:,}".replace(",", ".") in alert.text
+        await scene.reconcile()
