@@ -1,5 +1,6 @@
 """The decoding functions against anything that can come down a wire: only `SmsError` ever comes out of them."""
 
+import contextlib
 import json
 import time
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from bot.domain.errors import API_ERRORS, ApiError, SmsError, Unclear
 from bot.domain.orders import Offer
+from bot.sms import official
 from bot.sms.guide import decode_balance, decode_offers, decode_order
 from bot.sms.wire import Answer, decode, retry_after
 
@@ -22,6 +24,21 @@ JSON_VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXTS, inner, max_size=5), max_leaves=20
 )
 ORDER_FIELDS = ("order_id", "status", "phone_number", "expires_at", "otp_code", "balance")
+OFFICIAL_FIELDS = (
+    "id",
+    "status",
+    "phone_number",
+    "otp_code",
+    "otp_message",
+    "sms_revision",
+    "amount",
+    "refund_amount",
+    "expires_at",
+    "can_cancel",
+    "can_finish",
+    "cancel_available_at",
+    "resend_available_at",
+)
 OFFER_FIELDS = ("id", "price", "available", "stock", "stock_count", "name", "country", "platform", "slug")
 ENVELOPE_FIELDS = ("success", "data", "error", "code", "message", "details")
 FIELDS = st.sampled_from(ORDER_FIELDS + OFFER_FIELDS + ENVELOPE_FIELDS)
@@ -244,3 +261,26 @@ class TestRetryAfter:
     def test_whatever_it_holds_the_wait_is_sane(self, value: str) -> None:
         seconds = retry_after(value, NOW)
         assert seconds is None or 1 <= seconds <= 600
+
+
+class TestOfficialOrders:
+    @tireless
+    @given(st.dictionaries(st.sampled_from(OFFICIAL_FIELDS), LIKELY | st.integers(1, 10**6)))
+    def test_any_row_is_an_order_or_unclear(self, row: dict[str, Any]) -> None:
+        for answer in (Answer({"orders": [row], "failed_count": 0}, None), Answer([row], None)):
+            try:
+                found = official.decode_live(answer) if answer.data == [row] else [official.decode_created(answer)]
+            except Unclear:
+                continue
+            for order in found:
+                assert order.remote_id.isdigit()
+                assert order.amount is None or order.amount >= 0
+                assert order.revision is None or order.revision > 0
+                f"{order.raw_status}{order.code}{order.text}{order.phone_number}".encode()
+
+    @tireless
+    @given(LIKELY | JSON_VALUES)
+    def test_any_data_is_orders_or_an_error_of_ours(self, data: Any) -> None:
+        for read in (official.decode_created, official.decode_live):
+            with contextlib.suppress(SmsError):
+                read(Answer(data, None))

@@ -59,7 +59,7 @@ async def test_all_is_well_before_the_first_start_and_nothing_is_made(servers: _
         ("configuration", "disk", "sqlite", "database", "telegram", "smscode", "clock"), Mark.OK
     )
     assert lines["telegram"].found == "@otpdesk_bot"
-    assert lines["smscode"].found == "contract guide, balance Rp 150.000"
+    assert lines["smscode"].found == "contract guide (found out), balance Rp 150.000"
     assert list(tmp_path.iterdir()) == []
     assert servers.sms.books.charges == []
 
