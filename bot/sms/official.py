@@ -104,6 +104,26 @@ def decode_live(answer: Answer) -> list[RemoteOrder]:
     return found
 
 
+def decode_offer(row: Mapping[str, Any], countries: Mapping[int, str], platforms: Mapping[int, str]) -> Offer | None:
+    """One product; None without a usable id and price, for it cannot be ordered."""
+    product_id = fields.whole(row.get("id"))
+    # The API's description calls it `price`, the SDK's recorded answer `amount`.
+    price = fields.whole(row.get("amount") if row.get("price") is None else row.get("price"))
+    if product_id is None or price is None:
+        return None
+    return Offer(
+        product_id=product_id,
+        price=price,
+        name=fields.text(row.get("name")) or "",
+        country=_named(countries, row.get("country_id")),
+        platform=_named(platforms, row.get("platform_id")),
+        stock=0 if row.get("active") is False else fields.whole(row.get("available")),
+        catalog_id=fields.whole(row.get("catalog_product_id")),
+        operator=fields.text(row.get("operator_name")) or "",
+        operator_id=fields.whole(row.get("operator_id")),
+    )
+
+
 class OfficialAdapter:
     """`SmsPort` over the vendor's SDK."""
 
@@ -175,7 +195,7 @@ class OfficialAdapter:
         rows = await self._products(params)
         # The rows name countries and platforms by their ids alone.
         countries, platforms = await self._names(rows, country, platform)
-        offers = (_decode_offer(row, countries, platforms) for row in rows)
+        offers = (decode_offer(row, countries, platforms) for row in rows)
         return [offer for offer in offers if offer is not None]
 
     def create_body(self, offer: Offer, terms: Terms) -> str:
@@ -325,26 +345,6 @@ async def _decoded(asking: Awaitable[T]) -> T:
         return await asking
     except (SmscodeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise Unclear(f"SMSCode sent an answer that cannot be read ({type(error).__name__})") from error
-
-
-def _decode_offer(row: Mapping[str, Any], countries: Mapping[int, str], platforms: Mapping[int, str]) -> Offer | None:
-    """One product; None without a usable id and price, for it cannot be ordered."""
-    product_id = fields.whole(row.get("id"))
-    # The API's description calls it `price`, the SDK's recorded answer `amount`.
-    price = fields.whole(row.get("amount") if row.get("price") is None else row.get("price"))
-    if product_id is None or price is None:
-        return None
-    return Offer(
-        product_id=product_id,
-        price=price,
-        name=fields.text(row.get("name")) or "",
-        country=_named(countries, row.get("country_id")),
-        platform=_named(platforms, row.get("platform_id")),
-        stock=0 if row.get("active") is False else fields.whole(row.get("available")),
-        catalog_id=fields.whole(row.get("catalog_product_id")),
-        operator=fields.text(row.get("operator_name")) or "",
-        operator_id=fields.whole(row.get("operator_id")),
-    )
 
 
 def _named(names: Mapping[int, str], number: object) -> str:
