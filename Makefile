@@ -7,6 +7,7 @@ SAMPLES := $(VENV)/samples
 CONFIG ?= config.toml
 KILLS ?= 1000
 CUTS ?= 100
+CONTRACT ?= guide
 SEED ?= 1
 PYTEST := $(BIN)/python -m pytest
 
@@ -50,7 +51,7 @@ prove: install ## The books against ten times as many made-up histories
 	@OTPDESK_EXAMPLES=2000 OTPDESK_STEPS=50 $(PYTEST) tests/storage -k TestBooks
 
 crash: install ## Kill the desk KILLS=1000 times and look for what was lost
-	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED)
+	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED) --contract $(CONTRACT)
 
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)

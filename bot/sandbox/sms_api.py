@@ -4,14 +4,11 @@
 a list of routes over the same world. The world, the faults and the gateway know nothing of contracts.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox.sms_books import (
@@ -26,13 +23,14 @@ from bot.sandbox.sms_books import (
 )
 from bot.sandbox.sms_catalog import COUNTRIES, PLATFORMS, Product
 from bot.sandbox.sms_control import sms_control_app
+from bot.sandbox.sms_deliveries import Mischief, WebhookConfig
+from bot.sandbox.sms_dialect import Dialect
 from bot.sandbox.sms_errors import ErrorCode, SmsApiError
 from bot.sandbox.sms_faults import Fault, FaultEvent, FaultKind, Faults, RandomFaults
-from bot.sandbox.sms_gateway import MAX_BODY_BYTES, Gateway, Spelling
-from bot.sandbox.sms_guide import GuideFace, refusal_answer, routing_answer
-from bot.sandbox.sms_official import SPELLING, TOO_LARGE, OfficialFace, official_refusal, official_routing
-from bot.sandbox.sms_webhooks import Mischief, WebhookSender
-from bot.sandbox.sms_wire import failure
+from bot.sandbox.sms_gateway import Gateway
+from bot.sandbox.sms_guide import GUIDE, GuideFace
+from bot.sandbox.sms_official import OFFICIAL, OfficialFace
+from bot.sandbox.sms_webhooks import WebhookSender
 from bot.sandbox.sms_world import DEFAULT_BEARER, SmsWorld
 
 __all__ = [
@@ -58,6 +56,7 @@ __all__ = [
     "Sms",
     "SmsApiError",
     "SmsWorld",
+    "WebhookConfig",
     "WebhookSender",
     "sms_app",
     "sms_control_app",
@@ -68,32 +67,21 @@ Contract = Literal["guide", "official"]
 
 
 def sms_app(world: SmsWorld, contract: Contract = "guide", webhooks: WebhookSender | None = None) -> Starlette:
-    """Serve `world` over one of the contracts; `webhooks` send its events where `official` is told to send them.
+    """Serve `world` over one of the contracts; `webhooks` sends its events, for as long as it is entered.
 
     Faults that cut a connection need the app behind `LoopbackServer`; everything else works on any ASGI server.
     """
     if contract == "official":
-        return _app(
-            world,
-            OfficialFace(world, webhooks or WebhookSender(world)).routes(),
-            {SmsApiError: official_refusal, HTTPException: official_routing},
-            SPELLING,
-            TOO_LARGE,
-        )
-    too_large = failure(413, ErrorCode.PAYLOAD_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes.")
-    handlers = {SmsApiError: refusal_answer, HTTPException: routing_answer}
-    return _app(world, GuideFace(world).routes(), handlers, {}, too_large)
+        return _serve(world, OFFICIAL, OfficialFace(world, webhooks or WebhookSender(world)).routes())
+    return _serve(world, GUIDE, GuideFace(world).routes())
 
 
-def _app(
-    world: SmsWorld,
-    routes: list[Route],
-    handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]],
-    spelling: Spelling,
-    too_large: Response,
-) -> Starlette:
-    gateway = Middleware(Gateway, world=world, routes=routes, spelling=spelling, too_large=too_large)
-    app = Starlette(routes=routes, middleware=[gateway], exception_handlers=dict(handlers))
+def _serve(world: SmsWorld, dialect: Dialect, routes: list[Route]) -> Starlette:
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Gateway, world=world, routes=routes, dialect=dialect)],
+        exception_handlers={SmsApiError: dialect.refusal_answer, HTTPException: dialect.routing_answer},
+    )
     # A redirect to a path without its last slash would be an answer without an envelope.
     app.router.redirect_slashes = False
     return app

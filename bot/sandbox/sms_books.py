@@ -7,12 +7,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+FIRST_NUMBER = 100_001
+"""The number of the first order, where a contract numbers them."""
+
 
 class OrderStatus(StrEnum):
     """The life of an order, in the spelling of the guide.
 
-    WAITING ──SMS──▶ OTP_RECEIVED ──time──▶ COMPLETED
-       │                  │  ▲ └─SMS─┘
+    WAITING ──SMS──▶ OTP_RECEIVED ──time or asked──▶ COMPLETED
+       │ ▲                │  ▲ └─SMS─┘
+       │ └─one more asked─┤
        └──────────────────┴──▶ CANCELLED (asked) or EXPIRED (window closed)
     """
 
@@ -22,8 +26,6 @@ class OrderStatus(StrEnum):
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
 
-
-_FIRST_NUMBER = 100_001
 
 ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 
@@ -54,7 +56,8 @@ class Sms:
 class Order:
     """One rented number. `status` is text, because a script may set one that nobody has seen before.
 
-    `number` is its id where a contract counts orders; `reactivates` is the order whose number it rents again.
+    `operator` is the mobile network that was ordered, None for any; `linked` tells whether the product could be ordered
+    by the id it shares with others. `reactivates` is the order whose number is rented once more.
     """
 
     id: str
@@ -71,12 +74,20 @@ class Order:
     completes_at: float | None = None
     ended_at: float | None = None
     messages: list[Sms] = field(default_factory=list)
+    operator: str | None = None
+    linked: bool = True
+    resent_at: float | None = None
     reactivates: str | None = None
 
     @property
     def number(self) -> int:
         """The order's id in whole numbers."""
-        return _FIRST_NUMBER + self.sequence
+        return FIRST_NUMBER + self.sequence
+
+    @property
+    def received(self) -> bool:
+        """Whether any SMS has arrived."""
+        return bool(self.messages)
 
     @property
     def live(self) -> bool:

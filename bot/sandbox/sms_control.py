@@ -19,9 +19,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.sandbox.sms_books import Books, Order
+from bot.sandbox.sms_deliveries import Mischief
 from bot.sandbox.sms_errors import SmsApiError
 from bot.sandbox.sms_faults import Fault
-from bot.sandbox.sms_guide import GUIDE_STATUSES
+from bot.sandbox.sms_guide import GUIDE
 from bot.sandbox.sms_wire import Body, body_of, failure, misfit, require_json
 from bot.sandbox.sms_world import SmsWorld
 
@@ -48,6 +49,34 @@ class NewBalance(Body):
     """What the account shall hold, in whole IDR."""
 
     balance: NotNegative
+
+
+class NumbersLate(Body):
+    """Whether new orders come without their number, which is known at the next look."""
+
+    late: bool
+
+
+class ProviderErrors(Body):
+    """How many of the next calls that need the provider of the numbers shall fail."""
+
+    times: NotNegative
+
+
+class Guarded(Body):
+    """For how many seconds the abuse guard shall take no new orders."""
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Deliveries(Body):
+    """What shall happen to every event on its way; what is left out goes well."""
+
+    late: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    times: Annotated[int, Field(ge=1)] = 1
+    lost: bool = False
+    forged: bool = False
+    swapped: bool = False
 
 
 class Down(Body):
@@ -77,6 +106,10 @@ class _Control:
             Route("/orders/{id}/expire", self.expire, methods=["POST"]),
             Route("/products/{id:int}/stock", self.set_stock, methods=["POST"]),
             Route("/balance", self.set_balance, methods=["POST"]),
+            Route("/numbers", self.set_numbers, methods=["POST"]),
+            Route("/provider", self.set_provider, methods=["POST"]),
+            Route("/guard", self.trip_guard, methods=["POST"]),
+            Route("/deliveries", self.set_deliveries, methods=["POST"]),
             Route("/faults", self.add_fault, methods=["POST"]),
             Route("/down", self.set_down, methods=["POST"]),
         ]
@@ -95,7 +128,7 @@ class _Control:
     async def expire(self, request: Request) -> Response:
         order_id: str = request.path_params["id"]
         self._world.expire(order_id)
-        return JSONResponse(_order_row(self._world.order(order_id), self._world.now()))
+        return JSONResponse(_order_row(self._world.named(order_id), self._world.now()))
 
     async def set_stock(self, request: Request) -> Response:
         product_id: int = request.path_params["id"]
@@ -106,6 +139,22 @@ class _Control:
     async def set_balance(self, request: Request) -> Response:
         self._world.set_balance((await body_of(request, NewBalance)).balance)
         return JSONResponse({"balance": self._world.balance})
+
+    async def set_numbers(self, request: Request) -> Response:
+        self._world.numbers_late = (await body_of(request, NumbersLate)).late
+        return JSONResponse({"late": self._world.numbers_late})
+
+    async def set_provider(self, request: Request) -> Response:
+        self._world.provider_errors = (await body_of(request, ProviderErrors)).times
+        return JSONResponse({"times": self._world.provider_errors})
+
+    async def trip_guard(self, request: Request) -> Response:
+        self._world.trip_abuse_guard((await body_of(request, Guarded)).seconds)
+        return JSONResponse({"until": self._world.guard.until})
+
+    async def set_deliveries(self, request: Request) -> Response:
+        self._world.mischief = Mischief(**(await body_of(request, Deliveries)).model_dump())
+        return JSONResponse(asdict(self._world.mischief))
 
     async def add_fault(self, request: Request) -> Response:
         require_json(request)
@@ -149,7 +198,7 @@ def _is_loopback(url: str) -> bool:
 async def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, SmsApiError):
         raise error
-    return failure(GUIDE_STATUSES[error.code], error.code, error.message)
+    return GUIDE.refuse(error.code, error.message)
 
 
 def _world_row(world: SmsWorld) -> dict[str, object]:
@@ -169,6 +218,8 @@ def _world_row(world: SmsWorld) -> dict[str, object]:
         },
         "books": _totals_row(world.books),
         "faults": {"queued": len(world.faults.queued), "struck": len(world.faults.log)},
+        "guarded_seconds": max(0.0, world.guard.until - now),
+        "webhook": {"delivers": world.webhook.delivers, "failures": world.webhook.failures},
     }
 
 
@@ -208,9 +259,11 @@ def _order_row(order: Order, now: float) -> dict[str, object]:
     sms = order.coded_sms
     return {
         "order_id": order.id,
+        "number": order.number,
         "product_id": order.product_id,
         "country": order.country,
         "platform": order.platform,
+        "operator": order.operator,
         "phone_number": order.phone_number,
         "price": order.price,
         "status": order.status,
@@ -220,6 +273,7 @@ def _order_row(order: Order, now: float) -> dict[str, object]:
         "expires_at": order.expires_at,
         "arrives_at": order.arrives_at,
         "ended_at": order.ended_at,
+        "reactivates": order.reactivates,
         "age_seconds": now - order.created_at,
         "seconds_left": max(0.0, order.expires_at - now),
     }

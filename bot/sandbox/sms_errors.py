@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Machine-readable reasons, spelled as on the wire."""
+    """Machine-readable reasons, spelled as on the wire. A contract may have another spelling for some."""
 
     UNAUTHORIZED = "UNAUTHORIZED"
     INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
@@ -33,8 +33,7 @@ class ErrorCode(StrEnum):
 class SmsApiError(Exception):
     """The world refuses a request and nothing has changed.
 
-    `retry_after` is in whole seconds and only set where waiting helps; `details` are what a contract adds in words of
-    its own.
+    `retry_after` is in whole seconds and only set where waiting helps; `details` say more than the message.
     """
 
     def __init__(

@@ -1,8 +1,10 @@
 """The wire in front of the simulated SMSCode: counts requests, reads them whole, and lets faults strike."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Match, Route
@@ -10,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.sandbox.server import close_connection, reset_connection
 from bot.sandbox.sms_books import Sms
+from bot.sandbox.sms_dialect import Dialect
 from bot.sandbox.sms_errors import ErrorCode
 from bot.sandbox.sms_faults import Fault, FaultEvent, FaultKind
-from bot.sandbox.sms_wire import SHOWN, failure
+from bot.sandbox.sms_wire import HELD, SHOWN
 from bot.sandbox.sms_world import SmsWorld
 
 MAX_BODY_BYTES = 64 * 1024
@@ -41,26 +44,35 @@ class Answer:
 
 
 class Exchange:
-    """One request that has arrived whole, and what can be done with it."""
+    """One request that has arrived whole, and what can be done with it, in the words of `dialect`.
+
+    `held` are the requests that arrived before it and whose effect or answer a fault still holds back.
+    """
 
     def __init__(
         self,
         world: SmsWorld,
+        dialect: Dialect,
         app: ASGIApp,
         scope: Scope,
         receive: Receive,
         send: Send,
         body: bytes,
-        spelling: "Spelling",
+        held: Sequence["Exchange"] = (),
     ) -> None:
-        self.spelling = spelling
+        self.dialect = dialect
+        self.scope = scope
+        self._held = held
         self._world = world
         self._app = app
-        self._scope = scope
         self._receive = receive
         self._send = send
         self._body = body
         self._shown: list[Sms] = []
+
+    def _still_held(self) -> list[Scope]:
+        """The requests before this one that are held back, itself and what came after it left out."""
+        return [exchange.scope for exchange in takewhile(lambda other: other is not self, self._held)]
 
     async def effect(self) -> Answer:
         """Let the request do its work and hold its answer back."""
@@ -77,8 +89,15 @@ class Exchange:
             else:
                 body.extend(message.get("body", b""))
 
-        await self._app({**self._scope, SHOWN: self._shown}, receive, send)
+        await self._app({**self.scope, SHOWN: self._shown, HELD: self._still_held()}, receive, send)
         return Answer(start["status"], tuple(start["headers"]), bytes(body))
+
+    async def trouble(self, fault: Fault, status: int, code: ErrorCode) -> None:
+        """Send the answer of a server in trouble, with the status and the Retry-After of `fault` where it has them."""
+        answer = self.dialect.refuse(
+            code, "The service is in trouble.", status=fault.status or status, retry_after=fault.retry_after
+        )
+        await self.deliver_unsound(Answer.of(answer))
 
     async def deliver(self, answer: Answer) -> None:
         """Send a sound answer and record the codes in it as shown, unless the client has gone."""
@@ -100,12 +119,12 @@ class Exchange:
         half = answer.body[: len(answer.body) // 2]
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         # Unlike a reset, a close lets the half arrive before the end of the stream.
-        close_connection(self._scope)
+        close_connection(self.scope)
         await self.silence()
 
     async def reset(self) -> None:
         """Cut the connection without an answer."""
-        reset_connection(self._scope)
+        reset_connection(self.scope)
         await self.silence()
 
     async def silence(self) -> None:
@@ -126,9 +145,6 @@ class Exchange:
         word.cancel()
         return bool(said) and word.result()["type"] == "http.disconnect"
 
-
-Spelling = Mapping[ErrorCode, ErrorCode]
-"""The codes that a contract has other words for."""
 
 Effect = Callable[[], Awaitable[Answer]]
 Play = Callable[[Exchange, Fault, Effect], Awaitable[None]]
@@ -168,20 +184,20 @@ async def _silence_after(exchange: Exchange, _fault: Fault, effect: Effect) -> N
 
 
 async def _error_before(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(exchange, fault, 500, ErrorCode.INTERNAL_ERROR))
+    await exchange.trouble(fault, 500, ErrorCode.INTERNAL_ERROR)
 
 
 async def _error_after(exchange: Exchange, fault: Fault, effect: Effect) -> None:
     await effect()
-    await exchange.deliver_unsound(_trouble(exchange, fault, 500, ErrorCode.INTERNAL_ERROR))
+    await exchange.trouble(fault, 500, ErrorCode.INTERNAL_ERROR)
 
 
 async def _rate_limited(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(exchange, fault, 429, ErrorCode.RATE_LIMITED))
+    await exchange.trouble(fault, 429, ErrorCode.RATE_LIMITED)
 
 
 async def _unavailable(exchange: Exchange, fault: Fault, _effect: Effect) -> None:
-    await exchange.deliver_unsound(_trouble(exchange, fault, 503, ErrorCode.SERVICE_UNAVAILABLE))
+    await exchange.trouble(fault, 503, ErrorCode.SERVICE_UNAVAILABLE)
 
 
 async def _html(exchange: Exchange, fault: Fault, effect: Effect) -> None:
@@ -202,13 +218,6 @@ async def _broken_json(exchange: Exchange, _fault: Fault, effect: Effect) -> Non
     await exchange.deliver_unsound(broken)
 
 
-def _trouble(exchange: Exchange, fault: Fault, status: int, code: ErrorCode) -> Answer:
-    """Make the answer of a server in trouble, with the status and the Retry-After of the fault where it has them."""
-    headers = None if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
-    code = exchange.spelling.get(code, code)
-    return Answer.of(failure(fault.status or status, code, "The service is in trouble.", headers))
-
-
 _PLAYS: Mapping[FaultKind, Play] = {
     FaultKind.LATE: _late,
     FaultKind.SLOW: _slow,
@@ -227,21 +236,21 @@ _PLAYS: Mapping[FaultKind, Play] = {
 }
 
 
+_HOLDING = frozenset({FaultKind.LATE, FaultKind.SLOW})
+
+
 class Gateway:
     """ASGI middleware before the routes of a face; whatever has no fault passes through unchanged.
 
-    A request that does not arrive whole has no effect; one with too large a body is answered `too_large`. Faults that
-    cut a connection need `LoopbackServer`.
+    A request that does not arrive whole has no effect. Faults that cut a connection need `LoopbackServer`.
     """
 
-    def __init__(
-        self, app: ASGIApp, world: SmsWorld, routes: Sequence[BaseRoute], spelling: Spelling, too_large: Response
-    ) -> None:
-        self._spelling = spelling
-        self._too_large = too_large
+    def __init__(self, app: ASGIApp, world: SmsWorld, routes: Sequence[BaseRoute], dialect: Dialect) -> None:
         self._app = app
         self._world = world
         self._routes = routes
+        self._dialect = dialect
+        self._held: list[Exchange] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -250,25 +259,36 @@ class Gateway:
         template = self._template(scope)
         self._world.note_request(scope["method"], template)
         if self._world.down:
-            await self._exchange(scope, receive, send, b"").reset()
+            await Exchange(self._world, self._dialect, self._app, scope, receive, send, b"").reset()
             return
         body = await _read_whole(receive)
         if body is not None:
-            exchange = self._exchange(scope, receive, send, body)
+            exchange = Exchange(self._world, self._dialect, self._app, scope, receive, send, body, self._held)
             await self._serve(exchange, f"{scope['method']} {template}", len(body))
-
-    def _exchange(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> Exchange:
-        return Exchange(self._world, self._app, scope, receive, send, body, self._spelling)
 
     async def _serve(self, exchange: Exchange, route: str, size: int) -> None:
         if size > MAX_BODY_BYTES:
-            await exchange.deliver(Answer.of(self._too_large))
+            message = f"A body has at most {MAX_BODY_BYTES} bytes."
+            await exchange.deliver(Answer.of(self._dialect.refuse(ErrorCode.PAYLOAD_TOO_LARGE, message)))
             return
         event = self._world.faults.strike(route, self._world.now())
         if event is None:
             await exchange.deliver(await exchange.effect())
-        else:
+            return
+        with self._holding(exchange, event.fault):
             await _PLAYS[event.fault.kind](exchange, event.fault, _recorded(exchange, event))
+
+    @contextmanager
+    def _holding(self, exchange: Exchange, fault: Fault) -> Iterator[None]:
+        """Let later requests know of one that a fault holds back, for as long as it does."""
+        if fault.kind not in _HOLDING:
+            yield
+            return
+        self._held.append(exchange)
+        try:
+            yield
+        finally:
+            self._held.remove(exchange)
 
     def _template(self, scope: Scope) -> str:
         """Name the route of a request; one with a wrong method counts for its path."""

@@ -3,31 +3,34 @@
 from typing import Final
 
 from pydantic import PositiveInt
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox.sms_books import Order
-from bot.sandbox.sms_errors import ErrorCode, SmsApiError
-from bot.sandbox.sms_wire import Body, body_of, enter, failure, query_of, refuse_body, show, success, utc_text
+from bot.sandbox.sms_dialect import Dialect
+from bot.sandbox.sms_errors import ErrorCode
+from bot.sandbox.sms_time import utc_text
+from bot.sandbox.sms_wire import Body, body_of, enter, enter_bare, query_of, show, success
 from bot.sandbox.sms_world import SmsWorld
 
-GUIDE_STATUSES: Final = {
-    ErrorCode.UNAUTHORIZED: 401,
-    ErrorCode.INSUFFICIENT_BALANCE: 402,
-    ErrorCode.PRODUCT_UNAVAILABLE: 409,
-    ErrorCode.ORDER_NOT_FOUND: 404,
-    ErrorCode.ORDER_NOT_CANCELLABLE: 409,
-    ErrorCode.ORDER_ENDED: 409,
-    ErrorCode.RATE_LIMITED: 429,
-    ErrorCode.VALIDATION_ERROR: 422,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.METHOD_NOT_ALLOWED: 405,
-    ErrorCode.PAYLOAD_TOO_LARGE: 413,
-    ErrorCode.INTERNAL_ERROR: 500,
-    ErrorCode.SERVICE_UNAVAILABLE: 503,
-}
+GUIDE: Final = Dialect(
+    {
+        ErrorCode.UNAUTHORIZED: 401,
+        ErrorCode.INSUFFICIENT_BALANCE: 402,
+        ErrorCode.PRODUCT_UNAVAILABLE: 409,
+        ErrorCode.ORDER_NOT_FOUND: 404,
+        ErrorCode.ORDER_NOT_CANCELLABLE: 409,
+        ErrorCode.ORDER_ENDED: 409,
+        ErrorCode.RATE_LIMITED: 429,
+        ErrorCode.VALIDATION_ERROR: 422,
+        ErrorCode.NOT_FOUND: 404,
+        ErrorCode.METHOD_NOT_ALLOWED: 405,
+        ErrorCode.PAYLOAD_TOO_LARGE: 413,
+        ErrorCode.INTERNAL_ERROR: 500,
+        ErrorCode.SERVICE_UNAVAILABLE: 503,
+    }
+)
 
 
 class CreateOrder(Body):
@@ -43,7 +46,7 @@ class GuideFace:
         self._world = world
 
     def routes(self) -> list[Route]:
-        """Return the routes; every endpoint refuses with `SmsApiError`, for `refusal_answer` to put on the wire."""
+        """Return the routes; every endpoint refuses with `SmsApiError`, for the dialect to put on the wire."""
         return [
             Route("/v1/balance", self.balance, methods=["GET"]),
             Route("/v1/catalog/products", self.products, methods=["GET"]),
@@ -58,7 +61,7 @@ class GuideFace:
         Raises:
             SmsApiError: UNAUTHORIZED, RATE_LIMITED or VALIDATION_ERROR.
         """
-        await self._enter_bare(request)
+        await enter_bare(self._world, request)
         return success({"currency": "IDR", "balance": self._world.balance})
 
     async def products(self, request: Request) -> Response:
@@ -67,9 +70,7 @@ class GuideFace:
         Raises:
             SmsApiError: UNAUTHORIZED, RATE_LIMITED or VALIDATION_ERROR.
         """
-        enter(self._world, request)
-        await refuse_body(request)
-        query = query_of(request, "country", "platform")
+        query = await enter_bare(self._world, request, "country", "platform")
         products = self._world.products(query.get("country"), query.get("platform"))
         rows = [
             {
@@ -109,7 +110,7 @@ class GuideFace:
         Raises:
             SmsApiError: UNAUTHORIZED, RATE_LIMITED, VALIDATION_ERROR or ORDER_NOT_FOUND.
         """
-        await self._enter_bare(request)
+        await enter_bare(self._world, request)
         return self._answer_with(request, self._world.order(request.path_params["id"]))
 
     async def cancel(self, request: Request) -> Response:
@@ -118,14 +119,8 @@ class GuideFace:
         Raises:
             SmsApiError: UNAUTHORIZED, RATE_LIMITED, VALIDATION_ERROR, ORDER_NOT_FOUND or ORDER_NOT_CANCELLABLE.
         """
-        await self._enter_bare(request)
+        await enter_bare(self._world, request)
         return self._answer_with(request, self._world.cancel_order(request.path_params["id"]))
-
-    async def _enter_bare(self, request: Request) -> None:
-        """Let in a request that needs neither a query nor a body."""
-        enter(self._world, request)
-        query_of(request)
-        await refuse_body(request)
 
     def _answer_with(self, request: Request, order: Order) -> Response:
         row = {
@@ -139,20 +134,3 @@ class GuideFace:
             row["otp_code"] = sms.code
             show(request, sms)
         return success(row)
-
-
-async def refusal_answer(_request: Request, error: Exception) -> Response:
-    """Answer what the world refuses with the guide's status and envelope."""
-    if not isinstance(error, SmsApiError):
-        raise error
-    headers = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
-    return failure(GUIDE_STATUSES[error.code], error.code, error.message, headers)
-
-
-async def routing_answer(_request: Request, error: Exception) -> Response:
-    """Answer an unknown route or a wrong method in the usual envelope."""
-    if not isinstance(error, HTTPException):
-        raise error
-    known = error.status_code == 405
-    code = ErrorCode.METHOD_NOT_ALLOWED if known else ErrorCode.NOT_FOUND
-    return failure(error.status_code, code, error.detail, error.headers)

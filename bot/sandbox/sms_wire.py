@@ -1,7 +1,7 @@
 """What the API and the control plane of the simulated SMSCode share on the wire: envelopes, and strict reading."""
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,7 +14,10 @@ from bot.sandbox.sms_world import SmsWorld
 
 # Where an answer notes the messages whose codes it carries, for the gateway to record once it has left whole.
 SHOWN = "sandbox.shown"
+# Where an answer finds the earlier requests that a fault still holds back, as their ASGI scopes.
+HELD = "sandbox.held"
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _Body = TypeVar("_Body", bound="Body")
 
 
@@ -42,11 +45,6 @@ def failure(
     if details is not None:
         error["details"] = dict(details)
     return JSONResponse({"success": False, "error": error}, status, headers=headers)
-
-
-def utc_text(moment: float) -> str:
-    """Write unix seconds as the API does: whole seconds, UTC, with a Z."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def show(request: Request, sms: Sms) -> None:
@@ -86,6 +84,44 @@ def query_of(request: Request, *allowed: str) -> dict[str, str]:
     if unknown:
         raise SmsApiError(ErrorCode.VALIDATION_ERROR, f"Unknown query parameter: {unknown[0]}.")
     return query
+
+
+async def enter_bare(world: SmsWorld, request: Request, *allowed: str) -> dict[str, str]:
+    """Let in a request that has no body, and return its query with its allowed names.
+
+    Raises:
+        SmsApiError: UNAUTHORIZED, RATE_LIMITED or VALIDATION_ERROR.
+    """
+    enter(world, request)
+    query = query_of(request, *allowed)
+    await refuse_body(request)
+    return query
+
+
+def id_in(query: Mapping[str, str], name: str) -> int | None:
+    """Return the id that a query names, or None where it does not.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR, it is not a whole number.
+    """
+    return None if name not in query else _whole(query, name)
+
+
+def clamped(query: Mapping[str, str], name: str, default: int, bounds: tuple[int, int]) -> int:
+    """Return a number of a query, moved into its bounds.
+
+    Raises:
+        SmsApiError: VALIDATION_ERROR, it is not a whole number.
+    """
+    least, most = bounds
+    return min(max(_whole(query, name), least), most) if name in query else default
+
+
+def _whole(query: Mapping[str, str], name: str) -> int:
+    text = query[name]
+    if not _WHOLE.fullmatch(text):
+        raise SmsApiError(ErrorCode.VALIDATION_ERROR, f"{name}: not a whole number.")
+    return int(text)
 
 
 async def refuse_body(request: Request) -> None:

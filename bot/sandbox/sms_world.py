@@ -6,9 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
 
 from bot.sandbox.sms_books import (
+    FIRST_NUMBER,
     Adjustment,
     Books,
     Charge,
@@ -18,15 +18,16 @@ from bot.sandbox.sms_books import (
     RefundReason,
     Sms,
 )
-from bot.sandbox.sms_catalog import Catalog, Product, draw_phone_number
+from bot.sandbox.sms_catalog import Catalog, Names, Product, draw_phone_number
+from bot.sandbox.sms_deliveries import Mischief, WebhookConfig
 from bot.sandbox.sms_dice import Dice
 from bot.sandbox.sms_errors import ErrorCode, SmsApiError
 from bot.sandbox.sms_faults import Faults
+from bot.sandbox.sms_guard import HOUR, AbuseGuard, CancelCap, forget_before
+from bot.sandbox.sms_time import iso_text
 
 DEFAULT_BEARER = "sandbox"
 _MINUTE = 60.0
-_HOUR = 3_600.0
-_DAY = 86_400.0
 
 
 class SmsWorld:
@@ -46,14 +47,19 @@ class SmsWorld:
         refund_expired: whether an order that expires without an SMS gives its money back.
         requests_per_minute: rate limit of the account; None: no limit.
         cancel_window: seconds for which a number must be kept before it may be given back.
+        resend_cooldown: seconds between two requests for one more SMS.
         cancels_per_day: how many orders may be cancelled within 24 hours; None: any number.
-        failures_per_hour: cancelled and expired orders without an SMS until the abuse guard stops new orders; None:
-            it is only tripped by `trip_abuse_guard`.
+        failures_per_hour: orders ended without an SMS until the abuse guard takes no new ones; None: it is only tripped
+            by `trip_abuse_guard`.
+        abuse_guard_seconds: for how long it takes none then.
 
-    Strings to pull where a contract has them: `create_takes` are real seconds for which a create is under way before
-    it has its effect; `provider_errors` is how many creates to come fail at the provider; with `numbers_late` the
-    answer to a create has no number yet. `kept_answers` are those given under a key. `listeners` hear of every event
-    with its order.
+    Beside these, a script may set at any time: `down`, every connection is cut; `create_takes`, real seconds that an
+    order or a reactivation needs; `provider_errors`, how many of the next calls that need the provider of the numbers
+    fail; `numbers_late`, new orders come without their number, which is known at the next look; `numbers_last`, whether
+    a number can be rented again. `listeners` hear of every SMS ("otp_received") and every end of an order
+    ("completed", "expired", "canceled").
+
+    The cap, the window, the guard and the provider bind only the contract that knows them.
     """
 
     def __init__(
@@ -70,8 +76,10 @@ class SmsWorld:
         refund_expired: bool = True,
         requests_per_minute: int | None = 300,
         cancel_window: float = 0.0,
+        resend_cooldown: float = 0.0,
         cancels_per_day: int | None = None,
         failures_per_hour: int | None = None,
+        abuse_guard_seconds: float = HOUR,
     ) -> None:
         self.now = now
         self.order_lifetime = order_lifetime
@@ -81,17 +89,20 @@ class SmsWorld:
         self.refund_expired = refund_expired
         self.requests_per_minute = requests_per_minute
         self.cancel_window = cancel_window
-        self.cancels_per_day = cancels_per_day
-        self.failures_per_hour = failures_per_hour
+        self.resend_cooldown = resend_cooldown
+        self.cancel_cap = CancelCap(cancels_per_day)
+        self.guard = AbuseGuard(failures_per_hour, abuse_guard_seconds)
         self.create_takes = 0.0
         self.provider_errors = 0
         self.numbers_late = False
-        self.kept_answers: dict[str, Any] = {}
+        self.numbers_last = True
+        self.webhook = WebhookConfig()
+        self.mischief = Mischief()
         self.listeners: list[Callable[[str, Order], None]] = []
         self.faults = Faults()
         self.down = False
         self._token = token
-        self._seed = seed
+        self.seed = seed
         self._catalog = Catalog(seed)
         self._books = Books(opening=balance)
         self._request_ids = Dice(seed, "request")
@@ -100,9 +111,6 @@ class SmsWorld:
         self._numbers_given: set[str] = set()
         self._arrived: deque[float] = deque()
         self._admitted: deque[float] = deque()
-        self._cancelled: deque[float] = deque()
-        self._failed: deque[float] = deque()
-        self._guarded_until = 0.0
 
     # The account
 
@@ -133,11 +141,11 @@ class SmsWorld:
         """Count a request that arrived, whatever becomes of it."""
         self._books.requests[method, route] += 1
         self._arrived.append(self.now())
-        _forget_before(self._arrived, self.now() - _MINUTE)
+        forget_before(self._arrived, self.now() - _MINUTE)
 
     def requests_last_minute(self) -> int:
         """Return how many requests arrived in the last 60 seconds, refused ones included."""
-        _forget_before(self._arrived, self.now() - _MINUTE)
+        forget_before(self._arrived, self.now() - _MINUTE)
         return len(self._arrived)
 
     def admit(self) -> None:
@@ -147,7 +155,7 @@ class SmsWorld:
             SmsApiError: RATE_LIMITED, with the seconds until the next request has room.
         """
         now = self.now()
-        _forget_before(self._admitted, now - _MINUTE)
+        forget_before(self._admitted, now - _MINUTE)
         limit = self.requests_per_minute
         if limit is not None and len(self._admitted) >= limit:
             oldest = self._admitted[-limit] if limit else now
@@ -157,9 +165,25 @@ class SmsWorld:
 
     # The catalog
 
+    @property
+    def names(self) -> Names:
+        """The numbers of everything that has a name in the catalog."""
+        return self._catalog.names
+
     def products(self, country: str | None = None, platform: str | None = None) -> list[Product]:
         """Return the products of a country and a platform (slugs in any case); None means any."""
         return self._catalog.find(country, platform)
+
+    def product(self, product_id: int) -> Product:
+        """Return a product on sale.
+
+        Raises:
+            SmsApiError: PRODUCT_UNAVAILABLE.
+        """
+        product = self._catalog.get(product_id)
+        if product is None:
+            raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is not on sale.")
+        return product
 
     def set_product(
         self,
@@ -170,13 +194,24 @@ class SmsWorld:
         *,
         name: str | None = None,
         product_id: int | None = None,
+        operator: str | None = None,
+        linked: bool = True,
     ) -> int:
         """Put a product on sale, or replace the one with `product_id`; return its id.
+
+        `operator` is the mobile network of its numbers, None for any. Only one that is `linked` can be ordered by the
+        id that all products of its country and platform share.
 
         Raises:
             ValueError: a price or a stock below zero.
         """
-        return self._catalog.put(country, platform, price, stock, name, product_id).id
+        if price < 0 or stock < 0:
+            raise ValueError("neither a price nor a stock can be below zero")
+        number = self._catalog.fresh_id() if product_id is None else product_id
+        title = name or f"{platform.title()} {country.title()}"
+        product = Product(number, title, country.lower(), platform.lower(), price, stock, operator, linked)
+        self._catalog.put(product)
+        return number
 
     def set_stock(self, product_id: int, available: int) -> None:
         """Set the stock of a product.
@@ -225,10 +260,10 @@ class SmsWorld:
             SmsApiError: ORDER_NOT_FOUND.
         """
         self.advance()
-        found = next((order for order in self._by_sequence if order.number == number), None)
-        if found is None:
+        sequence = number - FIRST_NUMBER
+        if not 0 <= sequence < len(self._by_sequence):
             raise SmsApiError(ErrorCode.ORDER_NOT_FOUND, "The account has no such order.")
-        return found
+        return self._by_sequence[sequence]
 
     def live_orders(self) -> list[Order]:
         """Return the orders that have not ended, oldest first."""
@@ -247,84 +282,6 @@ class SmsWorld:
         product.available -= 1
         return self._charge(self._rent(product))
 
-    def reactivate_order(self, order: Order) -> Order:
-        """Rent the number of a completed order again, for the price it had.
-
-        Raises:
-            SmsApiError: CONFLICT or INSUFFICIENT_BALANCE; nothing is charged then.
-        """
-        if order.status != OrderStatus.COMPLETED:
-            raise SmsApiError(ErrorCode.CONFLICT, f"An order that is {order.status} cannot be reactivated.")
-        self._check_balance(order.price)
-        product = Product(order.product_id, "", order.country, order.platform, order.price, 1)
-        again = self._rent(product, order.phone_number)
-        again.reactivates = order.id
-        return self._charge(again)
-
-    def _check_balance(self, price: int) -> None:
-        if self.balance < price:
-            raise SmsApiError(ErrorCode.INSUFFICIENT_BALANCE, "The balance does not cover the price.")
-
-    def _charge(self, order: Order) -> Order:
-        self._books.orders[order.id] = order
-        self._books.charges.append(Charge(order.id, order.price, order.created_at))
-        self._schedule(order)
-        return order
-
-    def finish_order(self, order: Order) -> None:
-        """Complete an order that has its SMS.
-
-        Raises:
-            SmsApiError: CONFLICT.
-        """
-        self._require_sms(order)
-        self._end(order, OrderStatus.COMPLETED, self.now())
-
-    def resend_order(self, order: Order) -> None:
-        """Let an order that has an SMS wait for one more.
-
-        Raises:
-            SmsApiError: CONFLICT.
-        """
-        self._require_sms(order)
-        order.status = OrderStatus.WAITING
-        order.completes_at = None
-        order.arrives_at = None if self.arrival is None else self.now() + self.arrival[0]
-        self._schedule(order)
-
-    def _require_sms(self, order: Order) -> None:
-        if order.status != OrderStatus.OTP_RECEIVED:
-            raise SmsApiError(ErrorCode.CONFLICT, f"The order is {order.status}.")
-
-    def check_cancel(self, order: Order) -> None:
-        """Say whether an order may be given back, by the window and the day's cap.
-
-        Raises:
-            SmsApiError: CANCEL_TOO_EARLY or RATE_LIMITED.
-        """
-        now = self.now()
-        if now < order.created_at + self.cancel_window:
-            raise SmsApiError(ErrorCode.CANCEL_TOO_EARLY, "The number must be kept for a while.")
-        _forget_before(self._cancelled, now - _DAY)
-        if self.cancels_per_day is not None and len(self._cancelled) >= self.cancels_per_day:
-            wait = math.ceil(self._cancelled[0] + _DAY - now) if self._cancelled else int(_DAY)
-            raise SmsApiError(ErrorCode.RATE_LIMITED, "No more cancels today.", retry_after=wait)
-
-    def trip_abuse_guard(self, seconds: float) -> None:
-        """Take no new order for that long, as after too many failures."""
-        self._guarded_until = self.now() + seconds
-
-    def check_guard(self) -> None:
-        """Let a new order pass only while the abuse guard is not up.
-
-        Raises:
-            SmsApiError: TEMP_BANNED_ABUSE_GUARD, with the seconds until it ends.
-        """
-        left = math.ceil(self._guarded_until - self.now())
-        if left > 0:
-            message = "Too many orders have failed."
-            raise SmsApiError(ErrorCode.TEMP_BANNED_ABUSE_GUARD, message, retry_after=left)
-
     def cancel_order(self, order_id: str) -> Order:
         """End a live order on request, with a refund only while no SMS has arrived.
 
@@ -335,11 +292,108 @@ class SmsWorld:
         if not order.live:
             message = f"The order has ended as {order.status}."
             raise SmsApiError(ErrorCode.ORDER_NOT_CANCELLABLE, message)
-        self._cancelled.append(self.now())
-        self._end(order, OrderStatus.CANCELLED, self.now())
-        if not order.messages:
-            self._refund(order, RefundReason.CANCELLED, self.now())
+        self._cancel(order)
         return order
+
+    # Orders, as a contract acts on them that knows more of their life
+
+    def cancel_from(self, order: Order) -> float:
+        """Return from when on (unix seconds) an order may be given back, as far as the window goes."""
+        return order.created_at + self.cancel_window
+
+    def resend_from(self, order: Order) -> float:
+        """Return from when on (unix seconds) one more SMS may be asked for."""
+        return order.created_at if order.resent_at is None else order.resent_at + self.resend_cooldown
+
+    def can_reactivate(self, order: Order) -> bool:
+        """Whether the number of a completed order can be rented once more; not while it is rented."""
+        over = order.received and not order.live and order.status != OrderStatus.CANCELLED
+        return over and self.numbers_last and not self._is_rented(order.phone_number)
+
+    def give_back(self, order: Order) -> None:
+        """End an order that still waits for its first SMS, with a refund.
+
+        Raises:
+            SmsApiError: CONFLICT, CANCEL_TOO_EARLY, RATE_LIMITED or PROVIDER_ERROR; nothing has changed then.
+        """
+        now = self.now()
+        if order.received or order.status != OrderStatus.WAITING:
+            raise SmsApiError(ErrorCode.CONFLICT, "The order cannot be cancelled any more.")
+        if now < self.cancel_from(order):
+            details = {"cancel_available_at": iso_text(math.ceil(self.cancel_from(order)))}
+            wait = math.ceil(self.cancel_from(order) - now)
+            message = f"The number must be kept for {wait} s more."
+            raise SmsApiError(ErrorCode.CANCEL_TOO_EARLY, message, details=details)
+        self.cancel_cap.check(now)
+        self.ask_provider()
+        self.cancel_cap.note(now)
+        self._cancel(order)
+
+    def finish_order(self, order: Order) -> None:
+        """Complete a live order that has an SMS.
+
+        Raises:
+            SmsApiError: CONFLICT.
+        """
+        self._require_sms(order)
+        self._end(order, OrderStatus.COMPLETED, self.now())
+
+    def resend_order(self, order: Order) -> None:
+        """Let a live order that has an SMS wait for one more.
+
+        Raises:
+            SmsApiError: CONFLICT or PROVIDER_ERROR.
+        """
+        now = self.now()
+        self._require_sms(order)
+        if order.resent_at is not None and now < self.resend_from(order):
+            raise SmsApiError(ErrorCode.CONFLICT, "One more SMS was asked for a moment ago.")
+        self.ask_provider()
+        order.resent_at = now
+        order.status = OrderStatus.WAITING
+        order.completes_at = None
+        dice = Dice(self.seed, f"resend:{order.sequence}:{len(order.messages)}")
+        order.arrives_at = None if self.arrival is None else now + dice.uniform(*self.arrival)
+        self._schedule(order)
+
+    def reactivation_cost(self, order: Order) -> int:
+        """Return what the number of a completed order costs once more, in whole IDR: what its product costs now.
+
+        Raises:
+            SmsApiError: CONFLICT.
+        """
+        if not self.can_reactivate(order):
+            raise SmsApiError(ErrorCode.CONFLICT, "The number cannot be reactivated now.")
+        product = self._catalog.get(order.product_id)
+        return order.price if product is None else product.price
+
+    def reactivate_order(self, order: Order) -> Order:
+        """Rent the number of a completed order once more, as an order of its own.
+
+        Raises:
+            SmsApiError: CONFLICT, PROVIDER_ERROR or INSUFFICIENT_BALANCE; nothing is charged then.
+        """
+        cost = self.reactivation_cost(order)
+        self.ask_provider()
+        self._check_balance(cost)
+        product = Product(order.product_id, "", order.country, order.platform, cost, 0, order.operator, order.linked)
+        again = self._rent(product, order.phone_number)
+        again.reactivates = order.id
+        return self._charge(again)
+
+    def ask_provider(self) -> None:
+        """Let the provider of the numbers do its part.
+
+        Raises:
+            SmsApiError: PROVIDER_ERROR, a script lets it fail.
+        """
+        if self.provider_errors:
+            self.provider_errors -= 1
+            raise SmsApiError(ErrorCode.PROVIDER_ERROR, "The provider of the numbers has failed.")
+
+    def trip_abuse_guard(self, seconds: float) -> None:
+        """Take no new order for that long, as after too many orders without an SMS."""
+        self.guard.trip(self.now(), seconds)
 
     # Orders, as a script moves them; either of their ids names them
 
@@ -401,27 +455,27 @@ class SmsWorld:
         if due is not None:
             heappush(self._agenda, (due, order.sequence))
 
-    def product(self, product_id: int) -> Product:
-        """Return a product on sale.
-
-        Raises:
-            SmsApiError: PRODUCT_UNAVAILABLE.
-        """
-        product = self._catalog.get(product_id)
-        if product is None:
-            raise SmsApiError(ErrorCode.PRODUCT_UNAVAILABLE, "The product is not on sale.")
-        return product
-
     def _live(self, order_id: str) -> Order:
         order = self.named(order_id)
         if not order.live:
             raise SmsApiError(ErrorCode.ORDER_ENDED, f"The order has ended as {order.status}.")
         return order
 
+    def _is_rented(self, phone_number: str) -> bool:
+        return any(order.live and order.phone_number == phone_number for order in self._by_sequence)
+
+    def _check_balance(self, price: int) -> None:
+        if self.balance < price:
+            raise SmsApiError(ErrorCode.INSUFFICIENT_BALANCE, "The balance does not cover the price.")
+
+    def _require_sms(self, order: Order) -> None:
+        if not order.received or order.status not in {OrderStatus.WAITING, OrderStatus.OTP_RECEIVED}:
+            raise SmsApiError(ErrorCode.CONFLICT, f"The order has no SMS, or is over: {order.status}.")
+
     def _rent(self, product: Product, phone_number: str | None = None) -> Order:
         # Each order has dice of its own, so that refused and failed requests do not shift later draws.
         sequence = len(self._by_sequence)
-        dice = Dice(self._seed, f"order:{sequence}")
+        dice = Dice(self.seed, f"order:{sequence}")
         now = self.now()
         order = Order(
             id=f"ord_{dice.word(12)}",
@@ -434,8 +488,16 @@ class SmsWorld:
             created_at=now,
             expires_at=now + self.order_lifetime,
             arrives_at=None if self.arrival is None else now + dice.uniform(*self.arrival),
+            operator=product.operator,
+            linked=product.linked,
         )
         self._by_sequence.append(order)
+        return order
+
+    def _charge(self, order: Order) -> Order:
+        self._books.orders[order.id] = order
+        self._books.charges.append(Charge(order.id, order.price, order.created_at))
+        self._schedule(order)
         return order
 
     def _fresh_number(self, country: str, dice: Dice) -> str:
@@ -448,7 +510,7 @@ class SmsWorld:
     def _deliver(self, order: Order, at: float, code: str | None, text: str | None) -> Sms:
         revision = len(order.messages) + 1
         if code is None and text is None:
-            code = Dice(self._seed, f"sms:{order.sequence}:{revision}").digits(6)
+            code = Dice(self.seed, f"sms:{order.sequence}:{revision}").digits(6)
         sms = Sms(order.id, revision, code, text or f"{code} is your {order.platform} code.", at)
         order.messages.append(sms)
         self._books.messages.append(sms)
@@ -460,23 +522,23 @@ class SmsWorld:
         self._tell("otp_received", order)
         return sms
 
+    def _cancel(self, order: Order) -> None:
+        now = self.now()
+        if not order.messages:
+            self._refund(order, RefundReason.CANCELLED, now)
+        self._end(order, OrderStatus.CANCELLED, now)
+
     def _expire(self, order: Order, at: float) -> None:
-        self._end(order, OrderStatus.EXPIRED, at)
         if self.refund_expired and not order.messages:
             self._refund(order, RefundReason.EXPIRED, at)
+        self._end(order, OrderStatus.EXPIRED, at)
 
     def _end(self, order: Order, status: OrderStatus, at: float) -> None:
         order.status = status
         order.ended_at = at
-        if not order.messages:
-            self._note_failure(at)
+        if not order.received and status is not OrderStatus.COMPLETED:
+            self.guard.note_failure(at)
         self._tell("canceled" if status is OrderStatus.CANCELLED else status.lower(), order)
-
-    def _note_failure(self, at: float) -> None:
-        _forget_before(self._failed, at - _HOUR)
-        self._failed.append(at)
-        if self.failures_per_hour is not None and len(self._failed) >= self.failures_per_hour:
-            self.trip_abuse_guard(_HOUR)
 
     def _tell(self, event: str, order: Order) -> None:
         for listener in self.listeners:
@@ -486,8 +548,3 @@ class SmsWorld:
         # A script may wake an ended order again; its money still comes back only once.
         if not self._books.refunds_of(order.id):
             self._books.refunds.append(Refund(order.id, order.price, at, reason))
-
-
-def _forget_before(moments: deque[float], moment: float) -> None:
-    while moments and moments[0] <= moment:
-        moments.popleft()

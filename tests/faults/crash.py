@@ -1,6 +1,6 @@
 """The crash proof: the real process under load and faults, killed at random moments, judged by the simulators' books.
 
-    python -m tests.faults.crash --kills 1000 --seed 7
+    python -m tests.faults.crash --kills 1000 --seed 7 --contract official
 
 Members order, cancel and press buttons in groups (where every answer names the command it answers), both servers
 misbehave by a seeded dice, and the desk is killed with SIGKILL again and again. At the end the faults stop, the desk
@@ -46,6 +46,7 @@ class Verdict:
 
     kills: int
     seed: int
+    contract: sms_api.Contract
     seconds: float = 0.0
     commands: int = 0
     orders: int = 0
@@ -60,7 +61,7 @@ class Verdict:
         """The verdict in one line."""
         outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
-            f"crash proof {outcome}: {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
+            f"crash proof {outcome}: {self.contract}, {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
             f"{self.commands} commands, {self.orders} orders, {self.codes} codes, {self.repeats} labelled repeats, "
             f"{self.replaced} replaced at SMSCode before they could be asked for again, "
             f"{self.faults} injected faults"
@@ -103,9 +104,17 @@ class Stage:
     desk: Desk
     database: Path
     dice: random.Random
+    contract: sms_api.Contract
     killed_at: list[float] = field(default_factory=list)
     commands: list[tuple[int, int]] = field(default_factory=list)
     """Chat and message id of every command said."""
+
+    def booked_id(self, remote_id: str) -> str:
+        """The simulator's own id of an order that the desk knows by the contract's."""
+        try:
+            return self.sms.named(remote_id).id
+        except sms_api.SmsApiError:
+            return remote_id
 
     def bot_messages(self) -> list[bot_api.Message]:
         """All that the bot has said in the groups, deleted or not."""
@@ -113,11 +122,11 @@ class Stage:
         return [m for group in GROUPS.values() for m in chats[group].messages.values() if m.from_bot]
 
 
-async def prove(kills: int, seed: int, folder: Path) -> Verdict:
+async def prove(kills: int, seed: int, folder: Path, contract: sms_api.Contract = "guide") -> Verdict:
     """Run the whole proof in `folder` and return its verdict."""
-    verdict = Verdict(kills, seed)
+    verdict = Verdict(kills, seed, contract)
     started = time.monotonic()
-    async with _open_stage(folder, seed) as stage:
+    async with _open_stage(folder, seed, contract) as stage:
         load = asyncio.create_task(_load(stage))
         for _ in range(kills):
             await stage.desk.start()
@@ -138,7 +147,7 @@ async def prove(kills: int, seed: int, folder: Path) -> Verdict:
 
 
 @asynccontextmanager
-async def _open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
+async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract) -> AsyncIterator[Stage]:
     origin = time.time()
     clock = SharedClock(SPEED, origin)
     telegram = bot_api.TelegramWorld(now=clock.now, seed=seed)
@@ -153,12 +162,13 @@ async def _open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
         complete_after=300,
         requests_per_minute=None,
     )
-    async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(sms_api.sms_app(sms)) as api:
+    api_app = sms_api.sms_app(sms, contract)
+    async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(api_app) as api:
         database = folder / "desk.sqlite3"
         config = folder / "config.toml"
-        config.write_text(_config(telegram.token, chat.url, api.url, database), encoding="utf-8")
+        config.write_text(_config(telegram.token, chat.url, api.url, database, contract), encoding="utf-8")
         desk = Desk(config, origin, folder / "desk.log")
-        stage = Stage(telegram, sms, desk, database, random.Random(seed))
+        stage = Stage(telegram, sms, desk, database, random.Random(seed), contract)
         try:
             await _people(stage)
             _misbehave(stage, seed)
@@ -167,7 +177,7 @@ async def _open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
             await desk.kill()
 
 
-def _config(token: str, chat_url: str, api_url: str, database: Path) -> str:
+def _config(token: str, chat_url: str, api_url: str, database: Path, contract: sms_api.Contract) -> str:
     return f"""
 [telegram]
 token = "{token}"
@@ -175,6 +185,7 @@ base_url = "{chat_url}"
 [smscode]
 token = "sandbox"
 base_url = "{api_url}"
+contract = "{contract}"
 requests_per_minute = 3000
 [storage]
 path = {json.dumps(str(database))}
@@ -255,6 +266,8 @@ async def _load(stage: Stage) -> None:
             _say(stage, member, "/cancel")
         elif deed < 0.85:
             _say(stage, member, "/again")
+        elif deed < 0.9 and stage.contract == "official":
+            _say(stage, member, stage.dice.choice(("/done", "/resend")))
         else:
             _press_something(stage, member)
         await asyncio.sleep(stage.dice.uniform(0.05, 0.4))
@@ -316,13 +329,15 @@ def _judge(stage: Stage, verdict: Verdict) -> None:
 
 def _judge_orders(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
     """Every order on the account is one of ours, and each of ours is one command's."""
-    known = {row["remote_id"] for row in books.execute("SELECT remote_id FROM orders WHERE remote_id IS NOT NULL")}
+    known = _ours(stage, books)
     placed = {order.id for order in stage.sms.books.orders.values()}
     # A number whose answer was lost is known by its charge: one row each, settled by the balance or left to an admin.
     (nameless,) = books.execute("SELECT count(*) FROM orders WHERE state = 'charged'").fetchone()
     (undecided,) = books.execute("SELECT count(*) FROM orders WHERE needs_admin = 1 AND remote_id IS NULL").fetchone()
     verdict.orders = len(placed)
     unknown = len(placed - known)
+    if stage.contract == "official" and (unknown or nameless or undecided):
+        verdict.broken.append(f"{unknown} orders that a replay should have named, {undecided} left to an admin")
     if not nameless <= unknown <= nameless + undecided:
         verdict.broken.append(
             f"{unknown} orders without a row of their own, but {nameless} known as charged and {undecided} undecided"
@@ -334,12 +349,19 @@ def _judge_orders(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> 
         verdict.broken.append(f"{len(placed)} orders for {rows} commands")
 
 
+def _ours(stage: Stage, books: sqlite3.Connection) -> set[str]:
+    """The simulator's ids of the orders that the desk knows."""
+    rows = books.execute("SELECT remote_id FROM orders WHERE remote_id IS NOT NULL")
+    return {stage.booked_id(row["remote_id"]) for row in rows}
+
+
 def _judge_money(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
     verdict.broken.extend(ledger.discrepancies(books))
     spent: Counter[tuple[int, str]] = Counter()
     for row in books.execute("SELECT member_id, day, remote_id, charged FROM orders WHERE remote_id IS NOT NULL"):
-        paid = sum(charge.amount for charge in stage.sms.books.charges_of(row["remote_id"]))
-        back = sum(refund.amount for refund in stage.sms.books.refunds_of(row["remote_id"]))
+        booked = stage.booked_id(row["remote_id"])
+        paid = sum(charge.amount for charge in stage.sms.books.charges_of(booked))
+        back = sum(refund.amount for refund in stage.sms.books.refunds_of(booked))
         spent[row["member_id"], row["day"]] += paid - back
         if paid != row["charged"]:
             verdict.broken.append(f"order {row['remote_id']} cost {paid}, the books say {row['charged']}")
@@ -350,7 +372,7 @@ def _judge_money(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> N
 
 def _judge_codes(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> None:
     """Each code that SMSCode has shown us is in the chat; a second copy says that it is one."""
-    mine = {row["remote_id"] for row in books.execute("SELECT remote_id FROM orders WHERE remote_id IS NOT NULL")}
+    mine = _ours(stage, books)
     texts = [message.text for message in stage.bot_messages() if message.text.startswith("🔑")]
     for sms in stage.sms.books.messages:
         if sms.shown_at is None or sms.code is None or sms.order_id not in mine:
@@ -413,9 +435,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--contract", choices=("guide", "official"), default="guide")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="otpdesk-crash-") as folder:
-        verdict = asyncio.run(prove(arguments.kills, arguments.seed, Path(folder)))
+        verdict = asyncio.run(prove(arguments.kills, arguments.seed, Path(folder), arguments.contract))
         if verdict.broken:
             print((Path(folder) / "desk.log").read_text(encoding="utf-8")[-5000:])  # noqa: T201
     print(verdict.line())  # noqa: T201

@@ -11,7 +11,7 @@ from tests.clocks import FastClock
 from tests.scene import NOON, SPEED, Scene, open_scene
 
 CREATE = ("POST", "/v1/orders/create")
-READ = ("GET", "/v1/orders/{id:int}")
+READ = ("GET", "/v1/orders/{id}")
 ACTIVE = ("GET", "/v1/orders/active")
 
 
