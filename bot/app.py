@@ -20,10 +20,12 @@ from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Wire
+from bot.web.server import Website
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
 from bot.workers.housekeeping import Housekeeping
 from bot.workers.intake import Intake
+from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watcher import Watcher
 from storage import audit, ledger, members
@@ -116,13 +118,19 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
 
 
 def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
-    return (
+    workers = [
         Worker("intake", Intake(desk, chat.fetch).run),
         Worker("dispatch", Dispatch(desk, chat.handle).run),
         Worker("watcher", Watcher(desk).run),
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
-    )
+    ]
+    web = desk.settings.web
+    if web.address is not None:
+        workers.append(Worker("website", Website(desk, web.address).run))
+    if web.public_url:
+        workers.append(Worker("registrar", Registrar(desk).run))
+    return workers
 
 
 class _RestartReport:

@@ -163,7 +163,8 @@ _MARKS = {"ok": "✓", "warning": "!", "wrong": "✗"}
 
 
 def _secrets(settings: Settings) -> list[str]:
-    return [settings.telegram.secret, settings.smscode.secret]
+    found = (settings.telegram.secret, settings.smscode.secret, settings.smscode.signing_secret)
+    return [secret for secret in found if secret]
 
 
 async def _run(settings: Settings) -> None:

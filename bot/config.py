@@ -6,11 +6,13 @@ of it, each line with the key and what is expected.
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -37,6 +39,9 @@ ENVIRONMENT_PREFIX = "OTPDESK_"
 
 _TELEGRAM_TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,64}")
 _LONGEST_TOKEN = 4096
+_SHORTEST_SECRET = 16
+_LONGEST_SECRET = 256
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ConfigError(Exception):
@@ -150,25 +155,30 @@ class _WithToken(_Section):
     @classmethod
     def _settle(cls, token: SecretStr, given: ValidationInfo) -> SecretStr:
         file = given.data.get("token_file")
-        secret = token.get_secret_value() or (_from_file(file) if file else "")
+        secret = token.get_secret_value() or (_from_file(file, "token_file") if file else "")
         if not secret:
             raise ValueError("the token is missing: set token, token_file or the environment variable")
         if len(secret) > _LONGEST_TOKEN:
             raise ValueError(f"expected at most {_LONGEST_TOKEN} characters")
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ValueError("expected one line of plain characters without spaces")
-        return SecretStr(secret)
+        return _one_line(SecretStr(secret))
 
 
-def _from_file(path: Path) -> str:
+def _one_line(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("expected one line of plain characters without spaces")
+    return secret
+
+
+def _from_file(path: Path, key: str) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             # One character more than fits, so that a file that is far too long is told apart from one that fits.
             return file.read(_LONGEST_TOKEN + 3).strip()
     except UnicodeDecodeError:
-        raise ValueError(f"expected text in token_file ({path})") from None
+        raise ValueError(f"expected text in {key} ({path})") from None
     except OSError as error:
-        raise ValueError(f"token_file cannot be read: {path}: {error.strerror}") from None
+        raise ValueError(f"{key} cannot be read: {path}: {error.strerror}") from None
 
 
 class Telegram(_WithToken):
@@ -188,9 +198,29 @@ class Telegram(_WithToken):
 class Smscode(_WithToken):
     """How to reach SMSCode."""
 
+    webhook_secret_file: Location | None = None
+    webhook_secret: SecretStr = Field(default=SecretStr(""), validate_default=True)
     base_url: Server = "https://api.smscode.gg"
     contract: Literal["auto", "guide", "official"] = "auto"
     requests_per_minute: Annotated[Whole, _whole(10, 100_000)] = 300
+
+    @property
+    def signing_secret(self) -> str:
+        """What SMSCode signs its events with, wherever it was given; empty if nowhere."""
+        return self.webhook_secret.get_secret_value()
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _settle_secret(cls, secret: SecretStr, given: ValidationInfo) -> SecretStr:
+        file = given.data.get("webhook_secret_file")
+        found = secret.get_secret_value() or (_from_file(file, "webhook_secret_file") if file else "")
+        if file and not found:
+            raise ValueError(f"the file is empty: {file}")
+        if found and not _SHORTEST_SECRET <= len(found) <= _LONGEST_SECRET:
+            raise ValueError(
+                f"expected {_SHORTEST_SECRET} to {_LONGEST_SECRET} characters; make one: openssl rand -hex 32"
+            )
+        return _one_line(SecretStr(found))
 
 
 class Storage(_Section):
@@ -256,6 +286,61 @@ class Polling(_Section):
     ] = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Web(_Section):
+    """The desk's own HTTP server; there is none while `listen` is empty."""
+
+    listen: str = ""
+    public_url: str = ""
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen, or None."""
+        return _address(self.listen) if self.listen else None
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, listen: str) -> str:
+        if listen:
+            _address(listen)
+        return listen
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str) -> str:
+        if not url:
+            return url
+        if not _is_server(url):
+            raise ValueError("expected the https address under which SMSCode reaches this desk")
+        parts = urlsplit(url)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ValueError("expected an https address: codes travel with the events")
+        return url.rstrip("/")
+
+
+def _address(listen: str) -> Address:
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port) if port.isascii() and port.isdigit() else 0
+    except ValueError:
+        number = 0
+    if not 0 < number < 65_536:
+        raise ValueError("expected an IP address and a port, such as 127.0.0.1:8080 or 0.0.0.0:8080")
+    return Address(host, number)
+
+
 class Retention(_Section):
     """How long secrets are kept."""
 
@@ -288,8 +373,20 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ordering: Ordering = Ordering()
     polling: Polling = Polling()
+    web: Web = Web()
     retention: Retention = Retention()
     logging: Logging = Logging()
+
+    @field_validator("web")
+    @classmethod
+    def _check_events(cls, web: Web, given: ValidationInfo) -> Web:
+        """An address to send events to is only one if somebody listens there and can tell forged ones apart."""
+        smscode = given.data.get("smscode")
+        if web.public_url and not web.listen:
+            raise ValueError("public_url needs listen: somebody has to be there when SMSCode sends its events")
+        if web.public_url and smscode is not None and not smscode.signing_secret:
+            raise ValueError("public_url needs smscode.webhook_secret; make one: openssl rand -hex 32")
+        return web
 
     @classmethod
     def settings_customise_sources(
@@ -334,12 +431,12 @@ def _toml(path: Path | None) -> dict[str, Any]:
 
 
 def _let_environment_win(values: dict[str, Any]) -> None:
-    """A token file named in the environment goes before a token written in the file."""
+    """A file with a secret, named in the environment, goes before a secret written in the configuration."""
     names = {name.upper() for name, value in os.environ.items() if value}
-    for section in ("telegram", "smscode"):
+    for section, secret in (("telegram", "token"), ("smscode", "token"), ("smscode", "webhook_secret")):
         given = values.get(section)
-        if f"{ENVIRONMENT_PREFIX}{section}__token_file".upper() in names and isinstance(given, dict):
-            given.pop("token", None)
+        if f"{ENVIRONMENT_PREFIX}{section}__{secret}_file".upper() in names and isinstance(given, dict):
+            given.pop(secret, None)
 
 
 def _strange_variables() -> list[str]:

@@ -520,6 +520,14 @@ _ALERTS: Mapping[str, str] = {
         "SMSCode says that the key of order #{order} was used for something else before. Nothing was placed. Is "
         "another desk running on this account with the same bot?"
     ),
+    "webhook_off": (
+        "SMSCode had stopped sending its events here: {reason}. They are switched on again; until they have proven "
+        "themselves I look for codes at the usual pace. Please check that web.public_url can be reached from outside."
+    ),
+    "web": (
+        "I cannot listen on {address}: {reason}. SMSCode's events do not reach me, so I look for codes at the usual "
+        "pace. Free the address or change web.listen; I try again by myself."
+    ),
     "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
     "dead_answer": "A message ({kind}) could not be delivered: {reason}",
     "code_elsewhere": "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here.",

@@ -30,8 +30,10 @@ def reset_connection(scope: Scope) -> None:
     transport: asyncio.Transport = scope["extensions"][_EXTENSION]["transport"]
     raw: socket.socket | None = transport.get_extra_info("socket")
     if raw is not None:
-        # SO_LINGER of zero makes close() send RST instead of FIN: the peer sees "connection reset".
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # SO_LINGER of zero makes close() send RST instead of FIN: the peer sees "connection reset". A peer that was
+        # killed meanwhile has closed the socket already.
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 

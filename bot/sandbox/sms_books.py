@@ -138,8 +138,19 @@ class Adjustment:
 
 
 @dataclass(slots=True)
+class KeyedRequest:
+    """What was asked under a key, and the body of the answer once something came of it."""
+
+    asked: object
+    running: bool = False
+    answer: bytes | None = None
+
+
+@dataclass(slots=True)
 class Books:
     """Everything that ever happened. `requests` counts by (method, route template), `answers` by HTTP status.
+
+    `keyed` has every key that was ever used, by (path, key): one key on two routes is two keys.
 
     Always holds: balance = opening + adjustments - charged + refunded.
     """
@@ -152,6 +163,7 @@ class Books:
     messages: list[Sms] = field(default_factory=list)
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     answers: Counter[int] = field(default_factory=Counter)
+    keyed: dict[tuple[str, str], KeyedRequest] = field(default_factory=dict)
 
     @property
     def charged(self) -> int:

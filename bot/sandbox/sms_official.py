@@ -12,7 +12,7 @@ from bot.sandbox.sms_books import Order
 from bot.sandbox.sms_catalog import Product
 from bot.sandbox.sms_dialect import Dialect
 from bot.sandbox.sms_errors import ErrorCode, SmsApiError
-from bot.sandbox.sms_idempotency import KeyedRequests
+from bot.sandbox.sms_idempotency import once
 from bot.sandbox.sms_official_catalog import CatalogFace
 from bot.sandbox.sms_orders import ALL_STATUSES, LIVE, OrderRows
 from bot.sandbox.sms_shelves import Row, Shelves
@@ -104,7 +104,6 @@ class OfficialFace:
         self._world = world
         self._shelves = Shelves(world)
         self._rows = OrderRows(world)
-        self._keyed = KeyedRequests()
         self._catalog = CatalogFace(world)
         self._webhook = WebhookFace(world, webhooks)
 
@@ -182,7 +181,7 @@ class OfficialFace:
             self._world.guard.check(self._world.now())
             return self._created(self._rent_all(wanted), wanted.quantity)
 
-        return await self._keyed.once(request, wanted, act)
+        return await once(self._world, request, wanted, act)
 
     async def reactivate(self, request: Request) -> Response:
         """Rent the number of a completed order once more, once for its key, and answer as to a create.
@@ -203,7 +202,7 @@ class OfficialFace:
                 raise SmsApiError(ErrorCode.VALIDATION_ERROR, f"max_price: it costs {cost} now.")
             return self._created([self._world.reactivate_order(order)], 1)
 
-        return await self._keyed.once(request, wanted, act)
+        return await once(self._world, request, wanted, act)
 
     async def reactivate_options(self, request: Request) -> Response:
         """Answer with what a reactivation costs now, in whole IDR.

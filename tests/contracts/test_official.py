@@ -356,7 +356,7 @@ class TestCancel:
         assert bench.budget.pause_left == 0
 
     async def test_the_days_cap_asks_nobody_else_for_patience(self, bench: Bench) -> None:
-        bench.world.cancels_per_day = 0
+        bench.world.cancel_cap.per_day = 0
         created = await bench.order()
         with pytest.raises(RateLimited):
             await bench.sms.cancel(created.remote_id)

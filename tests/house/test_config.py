@@ -151,6 +151,8 @@ OVERRIDES: dict[str, tuple[str, str, object]] = {
     ),
     "OTPDESK_ORDERING__NOTE_REQUIRED": ("ordering.note_required", "true", True),
     "OTPDESK_POLLING__INTERVAL": ("polling.interval", "2.5", 2.5),
+    "OTPDESK_WEB__LISTEN": ("web.listen", "[::1]:8080", "[::1]:8080"),
+    "OTPDESK_SMSCODE__WEBHOOK_SECRET": ("smscode.signing_secret", "s" * 16, "s" * 16),
     "OTPDESK_RETENTION__CODES": ("retention.codes", "3600", 3600),
     "OTPDESK_LOGGING__LEVEL": ("logging.level", "DEBUG", "DEBUG"),
 }
@@ -294,6 +296,20 @@ WRONG: list[tuple[str, str, str]] = [
     ("smscode", 'contract = "handshake"', "expected 'auto', 'guide' or 'official'"),
     ("smscode", "requests_per_minute = 0", "expected a whole number from 10 to 100000"),
     ("smscode", "requests_per_minute = 1.5", "expected a whole number from 10 to 100000"),
+    ("smscode", 'webhook_secret = "short"', "expected 16 to 256 characters"),
+    ("smscode", f'webhook_secret = "{"x" * 257}"', "expected 16 to 256 characters"),
+    ("smscode", 'webhook_secret = "two words of a secret"', ONE_LINE),
+    ("smscode", "webhook_secret = 5", "expected text in quotes"),
+    ("smscode", "webhook_secret_file = 5", "expected a path in quotes"),
+    ("web", 'listen = "8080"', "expected an IP address and a port"),
+    ("web", 'listen = "localhost:8080"', "expected an IP address and a port"),
+    ("web", 'listen = "127.0.0.1:0"', "expected an IP address and a port"),
+    ("web", 'listen = "127.0.0.1:65536"', "expected an IP address and a port"),
+    ("web", 'listen = "127.0.0.1:٨"', "expected an IP address and a port"),
+    ("web", "listen = 8080", "expected text in quotes"),
+    ("web", 'public_url = "desk.example.org"', "expected the https address"),
+    ("web", 'public_url = "http://desk.example.org"', "expected an https address"),
+    ("web", 'public_url = "https://user:secret@desk.example.org"', "expected the https address"),
     ("access", "owners = []", "expected at least one Telegram user id, or nobody could let anybody in"),
     ("access", "owners = 11", "expected numeric Telegram ids, such as [123456]"),
     ("access", 'owners = ["@ada"]', "expected numeric Telegram ids, such as [123456]"),
@@ -479,3 +495,36 @@ def test_repr_and_str_hide_the_secrets(written: Written) -> None:
     for secret in (BOT_TOKEN, BOT_TOKEN.split(":")[1], API_TOKEN):
         assert secret not in shown
     assert "**********" in shown
+
+
+# --- keys that need one another ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("web", "secret", "problem"),
+    [
+        ('public_url = "https://desk.example.org"', "s" * 16, "web: public_url needs listen"),
+        (
+            'listen = "127.0.0.1:8080"\npublic_url = "https://desk.example.org"',
+            "",
+            "web: public_url needs smscode.webhook_secret",
+        ),
+    ],
+)
+def test_an_address_for_events_needs_somebody_who_listens_and_a_secret(
+    written: Written, web: str, secret: str, problem: str
+) -> None:
+    text = _with("smscode", f'webhook_secret = "{secret}"') + f"\n[web]\n{web}\n"
+    (found,) = _problems(written(text))
+    assert found.startswith(problem)
+
+
+def test_a_secret_for_events_is_read_from_its_file_and_never_shown(written: Written, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("the-secret-of-the-events\n", encoding="utf-8")
+    settings = load(written(_with("smscode", f'webhook_secret_file = "{file}"')))
+    assert settings.smscode.signing_secret == "the-secret-of-the-events"
+    assert "the-secret-of-the-events" not in repr(settings)
+    file.write_text("\n", encoding="utf-8")
+    (found,) = _problems(written(_with("smscode", f'webhook_secret_file = "{file}"')))
+    assert "the file is empty" in found

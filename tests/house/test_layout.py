@@ -73,7 +73,7 @@ HOUSE = (
 
 LONGEST_MODULE = 600
 """Lines; the texts of the chat stand apart, because all words belong in one place."""
-LAYERS = ("bot/domain", "bot/sms", "bot/services", "bot/chat", "bot/workers", "bot/sandbox", "storage")
+LAYERS = ("bot/domain", "bot/sms", "bot/services", "bot/chat", "bot/web", "bot/workers", "bot/sandbox", "storage")
 
 # Put together from pieces, so that this file does not contain what it looks for.
 UNFINISHED = re.compile(
