@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -38,6 +38,12 @@ ConfigOption = Annotated[
 ]
 
 SeedOption = Annotated[int, typer.Option(help="What the pretend world is made from; the same seed, the same world.")]
+
+
+ContractOption = Annotated[
+    Literal["guide", "official"],
+    typer.Option(help="What the pretend SMSCode speaks: its getting-started guide, or its official API."),
+]
 
 
 @app.command()
@@ -91,6 +97,7 @@ def healthy(config: ConfigOption = None) -> None:
 def demo(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Where the chat page is; 0: any free port.")] = 8080,
     seed: SeedOption = 0,
+    contract: ContractOption = "guide",
     tour: Annotated[
         bool, typer.Option("--tour", help="Play a story in the terminal instead of opening a page.")
     ] = False,
@@ -108,9 +115,9 @@ def demo(
 
     command = _bot_command()
     if tour:
-        work = sandbox_tour.tour(command, output, seed=seed)
+        work = sandbox_tour.tour(command, output, seed=seed, contract=contract)
     else:
-        work = sandbox_run.demo(command, output, port=port, seed=seed)
+        work = sandbox_run.demo(command, output, port=port, seed=seed, contract=contract)
     _play(work)
 
 
@@ -119,6 +126,7 @@ def sandbox(
     telegram_port: Annotated[int, typer.Option(min=0, max=65_535, help="The Bot API and the chat page.")] = 8080,
     sms_port: Annotated[int, typer.Option(min=0, max=65_535, help="The SMSCode API.")] = 8090,
     seed: SeedOption = 0,
+    contract: ContractOption = "guide",
     manual: Annotated[bool, typer.Option("--manual", help="An SMS arrives only when it is told to.")] = False,
 ) -> None:
     """Serve a pretend SMSCode and a pretend Telegram alone, to build and test any client of theirs against.
@@ -129,7 +137,10 @@ def sandbox(
     """
     from bot.sandbox import run as sandbox_run
 
-    _play(sandbox_run.sandbox(output, telegram_port=telegram_port, sms_port=sms_port, seed=seed, manual=manual))
+    work = sandbox_run.sandbox(
+        output, telegram_port=telegram_port, sms_port=sms_port, seed=seed, manual=manual, contract=contract
+    )
+    _play(work)
 
 
 def _play(work: Coroutine[Any, Any, int]) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bot.sandbox.bot_api import TelegramWorld, demo_cast
 from bot.sandbox.child import BotCommand, BotGaveUp
-from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app
+from bot.sandbox.sms_api import DEFAULT_BEARER, Contract, SmsWorld, WebhookSender, sms_app
 from bot.sandbox.stage import Stage, open_stage, prepare, sandbox_app, serve
 
 FAILED: Final = 1
@@ -46,20 +46,20 @@ async def until_stopped(work: Coroutine[Any, Any, int], stopped: int) -> int:
             loop.remove_signal_handler(number)
 
 
-async def demo(command: BotCommand, console: Console, *, port: int, seed: int) -> int:
+async def demo(command: BotCommand, console: Console, *, port: int, seed: int, contract: Contract = "guide") -> int:
     """Run the whole desk with its page until stopped; returns the exit status.
 
     Raises:
         CannotOpen: the port is taken.
     """
-    return await until_stopped(_demo(command, console, port, seed), stopped=0)
+    return await until_stopped(_demo(command, console, port, seed, contract), stopped=0)
 
 
-async def _demo(command: BotCommand, console: Console, port: int, seed: int) -> int:
+async def _demo(command: BotCommand, console: Console, port: int, seed: int, contract: Contract) -> int:
     def tell(sentence: str) -> None:
         console.print(sentence, style="yellow", markup=False)
 
-    async with open_stage(command, tell, port=port, seed=seed, arrival=_SMS_ARRIVAL) as stage:
+    async with open_stage(command, tell, port=port, seed=seed, arrival=_SMS_ARRIVAL, contract=contract) as stage:
         try:
             await stage.bot.alongside(_show(stage, console))
         except (BotGaveUp, AssertionError) as error:
@@ -94,34 +94,39 @@ def _invitation(stage: Stage) -> Panel:
     return Panel.fit(lines, padding=(1, 1), border_style="cyan")
 
 
-async def sandbox(console: Console, *, telegram_port: int, sms_port: int, seed: int, manual: bool) -> int:
+async def sandbox(
+    console: Console, *, telegram_port: int, sms_port: int, seed: int, manual: bool, contract: Contract = "guide"
+) -> int:
     """Serve both worlds without a bot until stopped; returns the exit status.
 
     Raises:
         CannotOpen: a port is taken.
     """
-    return await until_stopped(_sandbox(console, telegram_port, sms_port, seed, manual=manual), stopped=0)
+    return await until_stopped(_sandbox(console, telegram_port, sms_port, seed, contract, manual=manual), stopped=0)
 
 
-async def _sandbox(console: Console, telegram_port: int, sms_port: int, seed: int, *, manual: bool) -> int:
+async def _sandbox(
+    console: Console, telegram_port: int, sms_port: int, seed: int, contract: Contract, *, manual: bool
+) -> int:
     telegram = demo_cast(TelegramWorld(seed=seed))
     sms = SmsWorld(seed=seed, arrival=None if manual else _SMS_ARRIVAL)
     async with AsyncExitStack() as stack:
         page = await serve(stack, sandbox_app(telegram, sms), telegram_port, "otpdesk sandbox --telegram-port")
-        api = await serve(stack, sms_app(sms), sms_port, "otpdesk sandbox --sms-port")
+        webhooks = await stack.enter_async_context(WebhookSender(sms))
+        api = await serve(stack, sms_app(sms, contract, webhooks), sms_port, "otpdesk sandbox --sms-port")
         # Addresses and commands are there to be copied, so no line of them may be folded.
-        console.print(_directions(telegram, page.url, api.url, manual=manual), soft_wrap=True)
+        console.print(_directions(telegram, page.url, api.url, contract, manual=manual), soft_wrap=True)
         await asyncio.Event().wait()
     return FAILED
 
 
-def _directions(telegram: TelegramWorld, page: str, api: str, *, manual: bool) -> Text:
+def _directions(telegram: TelegramWorld, page: str, api: str, contract: Contract, *, manual: bool) -> Text:
     arrival = "only when told" if manual else "4 to 9 seconds after an order"
     text = Text()
     for title, rows in (
         (
             "SMSCode",
-            (("base url", api), ("token", DEFAULT_BEARER), ("SMS arrive", arrival)),
+            (("base url", api), ("contract", contract), ("token", DEFAULT_BEARER), ("SMS arrive", arrival)),
         ),
         (
             "Telegram",

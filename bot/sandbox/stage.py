@@ -1,6 +1,7 @@
 """The stage of the demo and of the tour: both worlds on loopback, and the real bot between them."""
 
 import errno
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,13 +16,15 @@ from starlette.types import ASGIApp
 from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.child import BotCommand, BotProcess
 from bot.sandbox.server import LoopbackServer, PortTaken
-from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app, sms_control_app
+from bot.sandbox.sms_api import DEFAULT_BEARER, Contract, SmsWorld, WebhookSender, sms_app, sms_control_app
 
 PATIENCE_SECONDS: Final = 15.0
 """How long a busy computer may take for what normally takes one second."""
 
 _HIGHEST_PORT: Final = 65_535
+_FIRST_EVENT_PORT: Final = 18_080
 _CONFIG: Final = """\
+# The limits are easy to meet: a number for Germany is over the limit of one order.
 [telegram]
 token = "{telegram_token}"
 base_url = "{telegram_url}"
@@ -29,7 +32,8 @@ base_url = "{telegram_url}"
 [smscode]
 token = "{sms_token}"
 base_url = "{sms_url}"
-contract = "guide"
+contract = "{contract}"
+webhook_secret = "{secret}"
 
 [storage]
 path = "{database}"
@@ -47,7 +51,12 @@ team_monthly = 500_000
 [polling]
 interval = 2
 """
-"""Limits that are easy to meet: a number for Germany is over the limit of one order."""
+_CONFIG_FOR_EVENTS: Final = """
+[web]
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
+"""
+"""What the official contract adds: SMSCode may send its events to the desk."""
 
 
 class CannotOpen(Exception):
@@ -63,6 +72,7 @@ class Stage:
     bot: BotProcess
     url: str
     log: Path
+    contract: Contract
 
     async def until_polled(self) -> None:
         """Wait until the bot really asks Telegram for updates.
@@ -85,6 +95,7 @@ async def open_stage(
     port: int = 0,
     seed: int = 0,
     arrival: tuple[float, float] | None = None,
+    contract: Contract = "guide",
 ) -> AsyncIterator[Stage]:
     """Open both worlds and start the bot between them; at the end all of it is gone, the files too.
 
@@ -94,6 +105,7 @@ async def open_stage(
         port: where the chat page is; 0 lets the system choose.
         seed: what the worlds are made from.
         arrival: shortest and longest wait for an SMS in seconds; None: only when told.
+        contract: what SMSCode speaks; over the official one it sends its events as well.
 
     Raises:
         CannotOpen: the port is taken.
@@ -102,12 +114,13 @@ async def open_stage(
     sms = SmsWorld(seed=seed, arrival=arrival)
     async with AsyncExitStack() as stack:
         page = await serve(stack, sandbox_app(telegram, sms), port, "otpdesk demo --port")
-        api = await serve(stack, sms_app(sms))
+        webhooks = await stack.enter_async_context(WebhookSender(sms))
+        api = await serve(stack, sms_app(sms, contract, webhooks))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="otpdesk-demo-")))
-        config = _write_config(folder, telegram.token, page.url, api.url)
+        config = _write_config(folder, telegram.token, page.url, api.url, contract)
         log = folder / "bot.log"
         bot = await stack.enter_async_context(BotProcess(command, config, log, tell))
-        yield Stage(telegram, sms, bot, page.url, log)
+        yield Stage(telegram, sms, bot, page.url, log, contract)
 
 
 def sandbox_app(telegram: TelegramWorld, sms: SmsWorld) -> Starlette:
@@ -160,7 +173,7 @@ def _free_port_after(port: int) -> int:
     return 0
 
 
-def _write_config(folder: Path, telegram_token: str, telegram_url: str, sms_url: str) -> Path:
+def _write_config(folder: Path, telegram_token: str, telegram_url: str, sms_url: str, contract: Contract) -> Path:
     """The bot's configuration, readable by its owner alone as one with real tokens should be."""
     path = folder / "config.toml"
     text = _CONFIG.format(
@@ -168,9 +181,13 @@ def _write_config(folder: Path, telegram_token: str, telegram_url: str, sms_url:
         telegram_url=telegram_url,
         sms_token=DEFAULT_BEARER,
         sms_url=sms_url,
+        contract=contract,
+        secret=secrets.token_hex(16),
         database=folder / "desk.sqlite3",
         owner=ADA,
     )
+    if contract == "official":
+        text += _CONFIG_FOR_EVENTS.format(port=_free_port_after(_FIRST_EVENT_PORT))
     path.touch(0o600, exist_ok=False)
     path.write_text(text, "utf-8")
     return path

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.sandbox.bot_api import ADA, OMAR, SAM, Message, TelegramWorld
-from bot.sandbox.sms_api import Order, Sms, SmsWorld
+from bot.sandbox.sms_api import Contract, Fault, FaultKind, Order, OrderStatus, Sms, SmsWorld
 
 PATIENCE_SECONDS: Final = 12.0
 """How long a step waits for a message; the slowest one takes six seconds, the pause between two looks at an order."""
 
-_PLACED = ("POST", "/v1/orders")
+_PLACED: Final = {"guide": ("POST", "/v1/orders"), "official": ("POST", "/v1/orders/create")}
+_INDONESIA: Final = {"guide": "indonesia", "official": "Indonesia"}
 _LOW_LIMIT: Final = 3_000
 """IDR; no number for WhatsApp is as cheap."""
 
@@ -32,8 +33,14 @@ class Play:
 
     telegram: TelegramWorld
     sms: SmsWorld
+    contract: Contract = "guide"
     patience: float = PATIENCE_SECONDS
     marks: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> int:
+        """How often SMSCode was asked for a number."""
+        return self.sms.books.requests[_PLACED[self.contract]]
 
     def say(self, user_id: int, text: str) -> None:
         """Write to the bot in private; from here on `hears` looks for what comes after it."""
@@ -116,7 +123,7 @@ async def _stranger(play: Play) -> str:
     await play.hears(SAM, "team only")
     play.say(SAM, "/order whatsapp indonesia")
     await play.until(lambda: not play.telegram.updates.pending, "the bot to read what Sam wrote")
-    expect(not play.sms.books.requests[_PLACED], "SMSCode was asked for a number")
+    expect(not play.asked, "SMSCode was asked for a number")
     return "no number was asked for"
 
 
@@ -133,7 +140,7 @@ async def _let_in(play: Play) -> str:
 
 async def _browse(play: Play) -> str:
     play.say(OMAR, "/catalog whatsapp")
-    answer = await play.hears(OMAR, "indonesia")
+    answer = await play.hears(OMAR, _INDONESIA[play.contract])
     cheapest = _cheapest(play, "indonesia")
     expect(rupiah(cheapest) in answer.text, f"the list lacks SMSCode's price {rupiah(cheapest)} for Indonesia")
     return f"SMSCode's cheapest for Indonesia is {rupiah(cheapest)}"
@@ -167,6 +174,28 @@ async def _second_code(play: Play) -> str:
     return f"SMSCode received {sms.code}, and nothing more was charged"
 
 
+async def _done(play: Play) -> str:
+    order = play.live_order()
+    play.say(OMAR, "/done")
+    await play.hears(OMAR, "is finished")
+    expect(order.status == OrderStatus.COMPLETED, f"SMSCode still has the order as {order.status}")
+    return "SMSCode has it as completed"
+
+
+async def _lost_answer(play: Play) -> str:
+    before, asked = play.sms.balance, play.asked
+    play.sms.faults.add(Fault(kind=FaultKind.RESET_AFTER, route="POST /v1/orders/create"))
+    play.say(OMAR, "/order telegram vietnam")
+    card = await play.hears(OMAR, "📱")
+    order = play.live_order()
+    expect(order.phone_number in card.text, "the number that was paid is not the one in the chat")
+    expect(play.asked == asked + 2, f"SMSCode was asked {play.asked - asked} times")
+    expect(play.sms.balance == before - order.price, "it was charged more than once")
+    play.press(card, "Cancel and refund")
+    await play.hears(OMAR, f"{rupiah(order.price)} came back")
+    return "asked twice under one key, charged once"
+
+
 async def _cancel(play: Play) -> str:
     before = play.sms.balance
     play.say(OMAR, "/order telegram vietnam")
@@ -182,12 +211,12 @@ async def _cancel(play: Play) -> str:
 
 
 async def _over_limit(play: Play) -> str:
-    before = play.sms.books.requests[_PLACED]
+    before = play.asked
     play.say(ADA, f"/limit {OMAR} per_order {_LOW_LIMIT}")
     await play.hears(ADA, f"at most {rupiah(_LOW_LIMIT)}")
     play.say(OMAR, "/order whatsapp indonesia")
     await play.hears(OMAR, f"your limit per order is {rupiah(_LOW_LIMIT)}")
-    expect(play.sms.books.requests[_PLACED] == before, "SMSCode was asked for a number all the same")
+    expect(play.asked == before, "SMSCode was asked for a number all the same")
     return "SMSCode was not even asked"
 
 
@@ -220,7 +249,7 @@ def _expect_charges(play: Play, amounts: list[int]) -> None:
     expect(charged == amounts, f"SMSCode has charged {charged}, not {amounts}")
 
 
-STORY: Final = (
+_ARRIVING: Final = (
     Step("Ada, the owner, opens the chat", _owner),
     Step("Sam, a stranger, is turned away", _stranger),
     Step("Omar asks to come in, and Ada lets him", _let_in),
@@ -228,7 +257,20 @@ STORY: Final = (
     Step("Omar orders a number", _order),
     Step("The code arrives by itself", _code),
     Step("A second SMS comes to the same number", _second_code),
+)
+_LEAVING: Final = (
     Step("Omar cancels another order, and the money comes back", _cancel),
     Step("Ada lowers his limit, and an order over it is refused", _over_limit),
     Step("The chat and SMSCode's books agree", _books),
 )
+
+STORIES: Final[dict[Contract, tuple[Step, ...]]] = {
+    "guide": (*_ARRIVING, *_LEAVING),
+    "official": (
+        *_ARRIVING,
+        Step("Omar is done, and says so", _done),
+        Step("An answer gets lost after the charge, and asking again finds the number", _lost_answer),
+        *_LEAVING,
+    ),
+}
+"""One story for each contract; the official one can do more."""

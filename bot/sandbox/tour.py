@@ -8,25 +8,33 @@ from rich.console import Console
 
 from bot.sandbox.child import BotCommand, BotGaveUp
 from bot.sandbox.run import FAILED, until_stopped
-from bot.sandbox.sms_api import SmsWorld
+from bot.sandbox.sms_api import Contract, SmsWorld
 from bot.sandbox.stage import Stage, open_stage
-from bot.sandbox.story import STORY, NotSeen, Play, Step, rupiah
+from bot.sandbox.story import STORIES, NotSeen, Play, Step, rupiah
 from bot.sandbox.transcript import Transcript
 
 _INTERRUPTED: Final = 130
 """What shells expect of a program that Ctrl-C has ended before its work was done."""
 
 
-async def tour(command: BotCommand, console: Console, *, seed: int, story: Sequence[Step] = STORY) -> int:
-    """Play `story` and print it; returns the exit status, 0 only if every step was seen."""
-    return await until_stopped(_tour(command, console, seed, story), stopped=_INTERRUPTED)
+async def tour(
+    command: BotCommand,
+    console: Console,
+    *,
+    seed: int,
+    contract: Contract = "guide",
+    story: Sequence[Step] | None = None,
+) -> int:
+    """Play `story`, by default the contract's own, and print it; returns 0 only if every step was seen."""
+    played = STORIES[contract] if story is None else story
+    return await until_stopped(_tour(command, console, seed, contract, played), stopped=_INTERRUPTED)
 
 
-async def _tour(command: BotCommand, console: Console, seed: int, story: Sequence[Step]) -> int:
+async def _tour(command: BotCommand, console: Console, seed: int, contract: Contract, story: Sequence[Step]) -> int:
     def tell(sentence: str) -> None:
         console.print(sentence, style="yellow", markup=False)
 
-    async with open_stage(command, tell, seed=seed) as stage:
+    async with open_stage(command, tell, seed=seed, contract=contract) as stage:
         try:
             return await stage.bot.alongside(_play(stage, console, story))
         except BotGaveUp as error:
@@ -39,7 +47,7 @@ async def _play(stage: Stage, console: Console, story: Sequence[Step]) -> int:
     following = asyncio.create_task(transcript.follow(), name="transcript")
     clock = asyncio.get_running_loop().time
     started = clock()
-    play = Play(stage.telegram, stage.sms)
+    play = Play(stage.telegram, stage.sms, stage.contract)
     try:
         for number, step in enumerate(story, 1):
             if not await _is_seen(play, transcript, number, step):

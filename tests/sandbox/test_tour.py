@@ -9,8 +9,8 @@ from rich.console import Console
 
 from bot import cli
 from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, demo_cast
-from bot.sandbox.sms_api import SmsWorld
-from bot.sandbox.story import STORY, NotSeen, Play, Step, expect
+from bot.sandbox.sms_api import Contract, SmsWorld
+from bot.sandbox.story import STORIES, NotSeen, Play, Step, expect
 from bot.sandbox.tour import tour
 from bot.sandbox.transcript import Transcript
 from tests.sandbox.commands import otpdesk
@@ -18,15 +18,23 @@ from tests.sandbox.commands import otpdesk
 WIDTH = 80
 
 
-async def test_every_step_is_seen(tmp_path: Path) -> None:
-    async with otpdesk(tmp_path, "demo", "--tour") as command:
+@pytest.mark.parametrize(
+    ("contract", "summary"),
+    [
+        ("guide", "2 numbers rented, 1 paid back, 2 codes delivered"),
+        ("official", "3 numbers rented, 2 paid back, 2 codes delivered"),
+    ],
+)
+async def test_every_step_is_seen(tmp_path: Path, contract: Contract, summary: str) -> None:
+    story = STORIES[contract]
+    async with otpdesk(tmp_path, "demo", "--contract", contract, "--tour") as command:
         assert await command.ends() == 0, command.text
     shown = command.text
-    for step in STORY:
+    for step in story:
         assert step.title in shown
-    assert shown.count("✓") == len(STORY)
-    assert f"All {len(STORY)} steps were seen" in shown
-    assert "2 numbers rented, 1 paid back, 2 codes delivered" in " ".join(shown.split())
+    assert shown.count("✓") == len(story)
+    assert f"All {len(story)} steps were seen" in shown
+    assert summary in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= WIDTH
     assert "\x1b" not in shown
     assert command.files() == []
@@ -37,9 +45,9 @@ async def test_a_story_that_the_books_contradict_fails_at_that_step() -> None:
         play.sms.create_order(play.sms.products("germany", "whatsapp")[0].id)
         return "somebody else spends from the account"
 
-    titles = {step.title: step for step in STORY}
+    titles = {step.title: step for step in STORIES["guide"]}
     order = titles["Omar orders a number"]
-    before = STORY[: STORY.index(order)]
+    before = STORIES["guide"][: STORIES["guide"].index(order)]
     told = StringIO()
     story = (*before, Step("Meanwhile", meddle), order, Step("Never reached", meddle))
     status = await tour(cli._bot_command(), Console(file=told, width=WIDTH), seed=0, story=story)
