@@ -56,8 +56,9 @@ crash: install ## Kill the desk KILLS=1000 times and look for what was lost
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)
 
-bench: install ## Measure the time from the poll that saw a code to the message that carries it
+bench: install ## Measure the way of a code: from the poll to the message, and with 300 live orders
 	@$(BIN)/python -m benchmarks.push
+	@$(BIN)/python -m benchmarks.watching
 
 lint: install ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .

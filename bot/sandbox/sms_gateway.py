@@ -258,6 +258,8 @@ class Gateway:
             return
         template = self._template(scope)
         self._world.note_request(scope["method"], template)
+        if self._world.distance:
+            await asyncio.sleep(self._world.distance)
         if self._world.down:
             await Exchange(self._world, self._dialect, self._app, scope, receive, send, b"").reset()
             return

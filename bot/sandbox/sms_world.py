@@ -53,11 +53,12 @@ class SmsWorld:
             by `trip_abuse_guard`.
         abuse_guard_seconds: for how long it takes none then.
 
-    Beside these, a script may set at any time: `down`, every connection is cut; `create_takes`, real seconds that an
-    order or a reactivation needs; `provider_errors`, how many of the next calls that need the provider of the numbers
-    fail; `numbers_late`, new orders come without their number, which is known at the next look; `numbers_last`, whether
-    a number can be rented again. `listeners` hear of every SMS ("otp_received") and every end of an order
-    ("completed", "expired", "canceled").
+    Beside these, a script may set at any time: `down`, every connection is cut; `distance`, real seconds that each
+    request needs to get here; `distance`, real seconds that a request
+    is on its way; `create_takes`, real seconds that an order or a reactivation needs; `provider_errors`, how many of
+    the next calls that need the provider of the numbers fail; `numbers_late`, new orders come without their number,
+    which is known at the next look; `numbers_last`, whether a number can be rented again. `listeners` hear of every SMS
+    ("otp_received") and every end of an order ("completed", "expired", "canceled").
 
     The cap, the window, the guard and the provider bind only the contract that knows them.
     """
@@ -101,6 +102,7 @@ class SmsWorld:
         self.listeners: list[Callable[[str, Order], None]] = []
         self.faults = Faults()
         self.down = False
+        self.distance = 0.0
         self._token = token
         self.seed = seed
         self._catalog = Catalog(seed)

@@ -124,7 +124,8 @@ def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, 
     """The answer is this refusal, whole and in its envelope; returns what it says beside code and message."""
     body = answer.json()
     error = body["error"]
-    assert (answer.status_code, error["code"]) == (status, code), error
+    asked = f"{answer.request.method} {answer.request.url} {answer.request.content[:200]!r}"
+    assert (answer.status_code, error["code"]) == (status, code), (asked, error)
     assert set(body) == {"success", "error"}
     assert body["success"] is False
     assert error["message"]

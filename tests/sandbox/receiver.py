@@ -32,6 +32,11 @@ class Received:
         return str(parse_webhook_event(self.body)["event"])
 
     @property
+    def timestamp(self) -> str:
+        """When it happened, as the event says it."""
+        return str(parse_webhook_event(self.body)["timestamp"])
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the event says."""
         return dict(parse_webhook_event(self.body)["data"])

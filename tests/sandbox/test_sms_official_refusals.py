@@ -47,30 +47,30 @@ def assert_untouched(world: SmsWorld) -> None:
 
 
 class TestEveryRoute:
-    @pytest.mark.parametrize(("method", "path"), ROUTES)
-    @pytest.mark.parametrize("token", ["wrong", TOKEN.upper()])
-    async def test_a_wrong_token(self, account: Account, method: str, path: str, token: str) -> None:
-        answer = await account.api.request(method, path, headers={"Authorization": f"Bearer {token}"})
-        assert_refused(answer, 401, "UNAUTHORIZED")
+    async def test_a_wrong_token(self, account: Account) -> None:
+        for method, path in ROUTES:
+            for token in ("wrong", TOKEN.upper()):
+                answer = await account.api.request(method, path, headers={"Authorization": f"Bearer {token}"})
+                assert_refused(answer, 401, "UNAUTHORIZED")
 
-    @pytest.mark.parametrize(("method", "path"), ROUTES)
-    async def test_a_query_that_nobody_knows(self, account: Account, method: str, path: str) -> None:
-        answer = await account.api.request(method, path, params={"country": "indonesia"})
-        assert_refused(answer, 422, "VALIDATION_ERROR")
+    async def test_a_query_that_nobody_knows(self, account: Account) -> None:
+        for method, path in ROUTES:
+            answer = await account.api.request(method, path, params={"country": "indonesia"})
+            assert_refused(answer, 422, "VALIDATION_ERROR")
 
-    @pytest.mark.parametrize(("method", "path"), ROUTES)
-    async def test_more_than_an_account_may_ask(self, account: Account, method: str, path: str) -> None:
+    async def test_more_than_an_account_may_ask(self, account: Account) -> None:
         account.world.requests_per_minute = 0
-        answer = await account.api.request(method, path)
-        assert_refused(answer, 429, "RATE_LIMIT_EXCEEDED")
-        assert int(answer.headers["retry-after"]) >= 1
+        for method, path in ROUTES:
+            answer = await account.api.request(method, path)
+            assert_refused(answer, 429, "RATE_LIMIT_EXCEEDED")
+            assert int(answer.headers["retry-after"]) >= 1
 
-    @pytest.mark.parametrize("path", GETS)
-    async def test_a_body_where_none_belongs(self, account: Account, path: str) -> None:
+    async def test_a_body_where_none_belongs(self, account: Account) -> None:
         await account.order()
-        where = {"country_id": "7", "platform_id": "101"} if path.endswith("operators") else {}
-        answer = await account.api.request("GET", path, params=where, json={})
-        assert_refused(answer, 422, "VALIDATION_ERROR")
+        for path in GETS:
+            answer = await account.api.request("GET", path, json={})
+            assert_refused(answer, 422, "VALIDATION_ERROR")
+            assert "body" in answer.json()["error"]["message"]
 
     @pytest.mark.parametrize(
         ("method", "path", "status", "code"),
@@ -102,40 +102,39 @@ class TestQueries:
         assert_refused(await account.api.get("/v1/catalog/operators", params=query), 422, "VALIDATION_ERROR")
 
     @pytest.mark.parametrize("name", ["country_id", "platform_id", "operator_id", "limit", "page"])
-    @pytest.mark.parametrize("value", ["", "indonesia", "1.5", "٣", "9" * 30])
-    async def test_numbers_must_be_numbers(self, account: Account, name: str, value: str) -> None:
-        assert_refused(await account.api.get("/v1/catalog/products", params={name: value}), 422, "VALIDATION_ERROR")
+    async def test_numbers_must_be_numbers(self, account: Account, name: str) -> None:
+        for value in ("", "indonesia", "1.5", "٣", "9" * 30):
+            answer = await account.api.get("/v1/catalog/products", params={name: value})
+            assert_refused(answer, 422, "VALIDATION_ERROR")
 
-    @pytest.mark.parametrize("query", [{"limit": "x"}, {"offset": ""}, {"status": "WAITING"}, {"status": ""}])
-    async def test_lists(self, account: Account, query: dict[str, str]) -> None:
-        assert_refused(await account.api.get("/v1/orders", params=query), 422, "VALIDATION_ERROR")
+    async def test_lists(self, account: Account) -> None:
+        for query in ({"limit": "x"}, {"offset": ""}, {"status": "WAITING"}, {"status": ""}):
+            assert_refused(await account.api.get("/v1/orders", params=query), 422, "VALIDATION_ERROR")
 
     async def test_a_pair_that_has_no_rate(self, account: Account) -> None:
         answer = await account.api.get("/v1/catalog/exchange-rate", params={"pair": "EUR/IDR"})
         assert_refused(answer, 404, "NOT_FOUND")
 
-    @pytest.mark.parametrize("number", ["100002", "0", "-1", "x", "ord_abc123def456", "9" * 40, "%E2%85%A7"])
-    async def test_no_such_order(self, account: Account, number: str) -> None:
+    async def test_no_such_order(self, account: Account) -> None:
         await account.order()
-        assert_refused(await account.api.get(f"/v1/orders/{number}"), 404, "NOT_FOUND")
-        assert_refused(await account.api.get(f"/v1/orders/{number}/reactivate-options"), 404, "NOT_FOUND")
+        for number in ("100002", "0", "-1", "x", "ord_abc123def456", "9" * 40, "%E2%85%A7"):
+            assert_refused(await account.api.get(f"/v1/orders/{number}"), 404, "NOT_FOUND")
+            assert_refused(await account.api.get(f"/v1/orders/{number}/reactivate-options"), 404, "NOT_FOUND")
 
     @pytest.mark.parametrize("action", ["cancel", "finish", "resend", "reactivate"])
-    async def test_nothing_is_done_to_an_order_that_is_not_there(self, account: Account, action: str) -> None:
-        answer = await account.api.post(f"/v1/orders/{action}", json={"id": 100_001}, headers={"idempotency-key": "k"})
-        assert_refused(answer, 404, "NOT_FOUND")
+    async def test_an_order_is_named_by_its_number_alone(self, account: Account, action: str) -> None:
+        async def send(body: Any) -> httpx.Response:
+            return await account.api.post(f"/v1/orders/{action}", json=body, headers={"idempotency-key": "k"})
 
-    @pytest.mark.parametrize("action", ["cancel", "finish", "resend", "reactivate"])
-    @pytest.mark.parametrize("body", [{}, {"id": "100001"}, {"id": 1.0}, {"id": True}, {"id": 1, "more": 1}, [], None])
-    async def test_an_order_is_named_by_its_number_alone(self, account: Account, action: str, body: Any) -> None:
-        answer = await account.api.post(f"/v1/orders/{action}", json=body, headers={"idempotency-key": "k"})
-        assert_refused(answer, 422, "VALIDATION_ERROR")
+        assert_refused(await send({"id": 100_001}), 404, "NOT_FOUND")
+        bodies: list[Any] = [{}, {"id": "100001"}, {"id": 1.0}, {"id": True}, {"id": 1, "more": 1}, [], None]
+        for body in bodies:
+            assert_refused(await send(body), 422, "VALIDATION_ERROR")
 
 
 class TestCreate:
-    @pytest.mark.parametrize(
-        "body",
-        [
+    async def test_a_body_that_does_not_fit(self, account: Account) -> None:
+        bodies: list[dict[str, Any]] = [
             {"quantity": 1},
             {"product_id": None, "catalog_product_id": None},
             {"product_id": 1, "catalog_product_id": 2},
@@ -155,25 +154,22 @@ class TestCreate:
             {"catalog_product_id": 1, "quantity": 0},
             {"catalog_product_id": 1, "quantity": 101},
             {"catalog_product_id": 1, "country": "indonesia"},
-        ],
-        ids=str,
-    )
-    async def test_a_body_that_does_not_fit(self, account: Account, body: dict[str, Any]) -> None:
-        assert_refused(await account.create(**body), 422, "VALIDATION_ERROR")
+        ]
+        for body in bodies:
+            assert_refused(await account.create(**body), 422, "VALIDATION_ERROR")
         assert_untouched(account.world)
 
-    @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b'{"product_id": 1'])
-    async def test_a_body_that_is_none(self, account: Account, content: bytes) -> None:
+    async def test_a_body_that_is_none(self, account: Account) -> None:
         headers = {"content-type": "application/json", "idempotency-key": "k"}
-        answer = await account.api.post("/v1/orders/create", content=content, headers=headers)
-        assert_refused(answer, 422, "VALIDATION_ERROR")
+        for content in (b"", b"{", b"[1]", b"null", b'{"product_id": 1'):
+            answer = await account.api.post("/v1/orders/create", content=content, headers=headers)
+            assert_refused(answer, 422, "VALIDATION_ERROR")
 
-    @pytest.mark.parametrize("key", ["", "with space", "x" * 129, "umlaut-ä".encode("latin-1"), "semi;colon", "a.b"])
-    async def test_a_key_that_is_none(self, account: Account, key: str | bytes) -> None:
-        headers = {b"idempotency-key": key if isinstance(key, bytes) else key.encode()}
+    async def test_a_key_that_is_none(self, account: Account) -> None:
         body = {"catalog_product_id": account.kind()}
-        answer = await account.api.post("/v1/orders/create", json=body, headers=headers)
-        assert_refused(answer, 422, "VALIDATION_ERROR")
+        for key in (b"", b"with space", b"x" * 129, "umlaut-ä".encode("latin-1"), b"semi;colon", b"a.b"):
+            answer = await account.api.post("/v1/orders/create", json=body, headers={b"idempotency-key": key})
+            assert_refused(answer, 422, "VALIDATION_ERROR")
         assert_untouched(account.world)
 
     async def test_no_key_or_two(self, account: Account) -> None:

@@ -1,0 +1,223 @@
+"""Many live orders at once: how many requests watching takes, and how soon a code is in the chat.
+
+    python -m benchmarks.watching --orders 300 --seconds 120
+
+An account with a limit of 300 requests a minute, 50 ms away, and SMS that come at random moments. Watched three times:
+by the desk, by the desk with SMSCode's webhooks, and by one task of the vendor's SDK (`wait_for_otp`) for each order.
+Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import platform
+import random
+import secrets
+import socket
+import sqlite3
+import statistics
+import tempfile
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from smscode import AsyncSmscodeClient
+from smscode.errors import SmscodeError
+
+from bot.sandbox.bot_api import ADA, TelegramWorld
+from bot.sandbox.server import LoopbackServer
+from bot.sandbox.sms_api import DEFAULT_BEARER, Order, SmsWorld, sms_app
+from tests.clocks import FastClock
+from tests.scene import open_scene
+
+FIRST_MEMBER: Final = 20_001
+LIMIT: Final = 300
+DISTANCE: Final = 0.05
+_PATIENCE: Final = 60.0
+_WATCHING: Final = (("GET", "/v1/orders/active"), ("GET", "/v1/orders/{id}"))
+
+
+@dataclass
+class Result:
+    """What was seen. `delays` are seconds, one for each code that came; `minutes` is how long was watched."""
+
+    name: str
+    orders: int
+    delays: list[float] = field(default_factory=list)
+    requests: int = 0
+    refused: int = 0
+    lost: int = 0
+    doubled: int = 0
+    minutes: float = 0.0
+
+
+def make_worlds(orders: int) -> tuple[FastClock, TelegramWorld, SmsWorld]:
+    """A quick, near account on which `orders` orders can be placed in no time."""
+    clock = FastClock(1.0)
+    telegram = TelegramWorld(now=clock.now)
+    telegram.add_user(ADA, "Ada")
+    for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
+        telegram.add_user(member, f"Member {member}")
+    sms = SmsWorld(
+        now=clock.now,
+        arrival=None,
+        balance=1_000_000_000,
+        requests_per_minute=None,
+        order_lifetime=7200.0,
+        complete_after=None,
+    )
+    for product in sms.products("indonesia", "whatsapp"):
+        product.available = orders
+    return clock, telegram, sms
+
+
+async def watch_with_the_desk(orders: int, seconds: float, folder: Path, *, webhooks: bool) -> Result:
+    """Place the orders with a desk in a hurry, then watch them with a desk that keeps to the account's limit."""
+    clock, telegram, sms = make_worlds(orders)
+    ceiling = 1_000_000_000
+    limits = {"team_daily": ceiling, "team_monthly": ceiling}
+    open_desk = partial(
+        open_scene, folder, telegram=telegram, sms=sms, clock=clock, members=False, contract="official", limits=limits
+    )
+    async with open_desk(smscode={"requests_per_minute": 60_000}) as scene:
+        for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
+            await scene.hire(member, f"Member {member}")
+            scene.say(member, "/order whatsapp id")
+        for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
+            await scene.hears("📱", member, anew=False, patience=_PATIENCE)
+    sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
+    result = Result("the desk, with webhooks" if webhooks else "the desk", orders)
+    sections: dict[str, Any] = {"smscode": {"requests_per_minute": LIMIT}, "polling": {"interval": 5.0}}
+    if webhooks:
+        port = _free_port()
+        sections["smscode"]["webhook_secret"] = secrets.token_hex(16)
+        sections["web"] = {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"}
+    async with open_desk(**sections) as scene, scene.webhooks:
+        await asyncio.sleep(12.0)  # the start is over, and the first lists were seen
+        before, refused, started = _watching(sms), sms.books.answers_429, clock.now()
+        await _let_sms_come(sms, sms.live_orders(), seconds)
+        await _until_all_are_told(telegram, sms)
+        result.minutes = (clock.now() - started) / 60
+        result.requests = _watching(sms) - before
+        result.refused = sms.books.answers_429 - refused
+    _compare(result, telegram, sms)
+    return result
+
+
+async def watch_with_the_sdk(orders: int, seconds: float) -> Result:
+    """One `wait_for_otp` of the vendor's client for each order, with its own pace."""
+    clock, _, sms = make_worlds(orders)
+    (product, *_) = sms.products("indonesia", "whatsapp")
+    placed = [sms.create_order(product.id) for _ in range(orders)]
+    sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
+    result = Result("a task of the SDK for each order", orders)
+    async with (
+        LoopbackServer(sms_app(sms, "official")) as server,
+        httpx.AsyncClient(timeout=20.0, limits=httpx.Limits(max_connections=orders), trust_env=False) as http,
+    ):
+        client = AsyncSmscodeClient(token=DEFAULT_BEARER, base_url=server.url, client=http)
+
+        async def wait(order: Order) -> None:
+            try:
+                await client.v1.orders.wait_for_otp(order.number, timeout_ms=round((seconds + _PATIENCE) * 1000))
+            except SmscodeError:
+                result.lost += 1
+            else:
+                result.delays.append(clock.now() - order.messages[0].at)
+
+        started = clock.now()
+        await asyncio.gather(_let_sms_come(sms, placed, seconds), *map(wait, placed))
+        result.minutes = (clock.now() - started) / 60
+    result.requests, result.refused = _watching(sms), sms.books.answers_429
+    return result
+
+
+async def _let_sms_come(sms: SmsWorld, placed: list[Order], seconds: float) -> None:
+    dice = random.Random(1)
+
+    async def arrive(order: Order) -> None:
+        await asyncio.sleep(dice.uniform(0, seconds))
+        sms.arrive(order.id)
+
+    await asyncio.gather(*map(arrive, placed))
+
+
+async def _until_all_are_told(telegram: TelegramWorld, sms: SmsWorld) -> None:
+    await telegram.wait_until(lambda: len(_told(telegram)) >= len(sms.books.messages), _PATIENCE)
+
+
+def _told(telegram: TelegramWorld) -> list[tuple[str, float]]:
+    """Every message with a code, and when it came."""
+    calls = (call for call in telegram.calls if call.method == "sendMessage")
+    return [(str(call.params["text"]), call.at) for call in calls if "🔑" in str(call.params.get("text"))]
+
+
+def _watching(sms: SmsWorld) -> int:
+    return sum(sms.books.requests[route] for route in _WATCHING)
+
+
+def _compare(result: Result, telegram: TelegramWorld, sms: SmsWorld) -> None:
+    told = _told(telegram)
+    for message in sms.books.messages:
+        number = sms.order(message.order_id).phone_number
+        copies = [at for text, at in told if str(message.code) in text and number in text]
+        result.lost += not copies
+        result.doubled += max(0, len(copies) - 1)
+        if copies:
+            result.delays.append(copies[0] - message.at)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def measure(orders: int, seconds: float) -> list[Result]:
+    """Watch the same account three times."""
+    results = []
+    for webhooks in (False, True):
+        with tempfile.TemporaryDirectory(prefix="otpdesk-bench-") as folder:
+            results.append(await watch_with_the_desk(orders, seconds, Path(folder), webhooks=webhooks))
+    return [*results, await watch_with_the_sdk(orders, seconds)]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=300)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    arguments = parser.parse_args()
+    logging.getLogger().setLevel(logging.ERROR)
+    table = Table(title=f"{arguments.orders} live orders, {LIMIT} requests a minute, {DISTANCE * 1000:.0f} ms away")
+    columns = ("watched by", "requests a minute", "answers 429", "codes", "mean", "p99", "worst", "lost", "doubled")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "watched by" else "right")
+    for result in asyncio.run(measure(arguments.orders, arguments.seconds)):
+        cuts = statistics.quantiles(result.delays, n=100, method="inclusive")
+        table.add_row(
+            result.name,
+            f"{result.requests / result.minutes:.1f}",
+            str(result.refused),
+            str(len(result.delays)),
+            f"{statistics.mean(result.delays):.2f} s",
+            f"{cuts[98]:.2f} s",
+            f"{max(result.delays):.2f} s",
+            str(result.lost),
+            str(result.doubled),
+        )
+    console = Console(width=130)
+    console.print(table)
+    console.print(
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
