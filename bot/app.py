@@ -28,7 +28,7 @@ from bot.workers.intake import Intake
 from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watcher import Watcher
-from storage import audit, ledger, members
+from storage import audit, ledger, members, settings
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class App:
         broken_off = await evidence.recover(self.desk)
         if broken_off:
             log.warning("%d orders had broken off on their way", broken_off)
+        await self.desk.transact(self._tell_restored)
         wrong = await self.desk.database.read(ledger.discrepancies)
         if wrong:
             log.error("the books disagree: %s", "; ".join(wrong))
@@ -79,6 +80,14 @@ class App:
                     connection, f"books:{self.desk.now}", what="books", reason="; ".join(wrong)[:300]
                 )
             )
+
+    def _tell_restored(self, connection: sqlite3.Connection) -> None:
+        """Tell the admins once what a restored desk does not know."""
+        when = settings.get(connection, settings.RESTORED)
+        if when is not None:
+            settings.drop(connection, settings.RESTORED)
+            self.desk.alert(connection, f"restored:{when}", what="restored", when=when)
+            audit.write(connection, self.desk.now, audit.DESK, "desk.restored", when=when)
 
     async def _introduce(self) -> None:
         """Show everybody their menu once Telegram is there; a courtesy that nothing waits for."""
@@ -95,7 +104,7 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        database = await Database.open(config.storage.path)
+        database = await Database.open(config.storage.path, config.telegram.bot_id)
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(make_client(config.smscode.base_url, config.smscode.secret))
         requests = RequestBudget(config.smscode.requests_per_minute, clock)

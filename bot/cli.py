@@ -1,12 +1,14 @@
-"""The command line: `otpdesk run`, `check`, `demo`, `sandbox`."""
+"""The command line: `otpdesk run`, `check`, `backup`, `restore`, `demo`, `sandbox`."""
 
 import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -91,6 +93,55 @@ def healthy(config: ConfigOption = None) -> None:
     if not is_alive(_load(config).storage.path):
         errors.print("no sign of life within the last minute")
         raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    config: ConfigOption = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file to make; without it, one in `backups` beside the database.")
+    ] = None,
+) -> None:
+    """Copy the desk's database while it runs: members, limits, orders, money and audit, but no code.
+
+    The copy is checked before it gets its name, and only you can read it. Keep it on another machine.
+    """
+    from storage.backup import back_up
+
+    settings = _load(config)
+    database = settings.storage.path
+    target = to or database.parent / "backups" / f"otpdesk-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite3"
+    try:
+        back_up(database, target, settings.telegram.bot_id)
+    except (DatabaseUnusable, OSError, sqlite3.Error) as error:
+        errors.print(f"No backup was made: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    output.print(f"{target}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="The file that `otpdesk backup` has made.")],
+    config: ConfigOption = None,
+) -> None:
+    """Put a backup in the place of the database; the desk must not run. The present database is kept beside it.
+
+    The restored desk takes no orders until an admin sends /resume: what was ordered after the backup is not in its
+    books. Live orders are looked at first, and admins are told.
+    """
+    from storage.backup import BackupUnusable
+    from storage.backup import restore as put_back
+
+    settings = _load(config)
+    database = settings.storage.path
+    try:
+        kept = put_back(backup, database, settings.telegram.bot_id, datetime.now(UTC))
+    except (BackupUnusable, DatabaseInUse, DatabaseUnusable, OSError, sqlite3.Error) as error:
+        errors.print(f"Nothing was restored: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    output.print(f"{database} is the backup now.", markup=False, soft_wrap=True)
+    if kept is not None:
+        output.print(f"What was there before is kept as {kept}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -187,6 +187,11 @@ class Telegram(_WithToken):
     base_url: Server = "https://api.telegram.org"
     mode: Literal["polling"] = "polling"
 
+    @property
+    def bot_id(self) -> str:
+        """The bot's numeric id, which its token begins with: it names this desk's books."""
+        return self.secret.partition(":")[0]
+
     @field_validator("token")
     @classmethod
     def _check_shape(cls, token: SecretStr) -> SecretStr:

@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Self, TypeVar, cast
 
 import aiosqlite
 
+from storage import settings
 from storage.migrate import ForeignDatabase, check, migrate
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ def look_at(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
             connection.row_factory = sqlite3.Row
             check(connection)
             return query(connection)
-    except (sqlite3.Error, ForeignDatabase) as error:
+    except (ForeignDatabase, sqlite3.Error) as error:
         raise DatabaseUnusable(f"{path}: {error}") from error
 
 
@@ -82,21 +83,24 @@ class Database:
         self.journal_mode = journal_mode
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, identity: str = "") -> Self:
         """Open (or make, mode 0600) the file at `path`, lock it, set its pragmas and migrate it.
+
+        `identity` names the desk that the file belongs to from then on; empty: nobody asks.
 
         Raises:
             DatabaseInUse: another process has it open.
             DatabaseUnusable: it is not ours, newer than this program, damaged, or not writable.
         """
-        lock = _lock_file(path)
+        lock = lock_file(path)
         try:
             connection = await aiosqlite.connect(path, isolation_level=None)
         except BaseException:
             lock.close()
             raise
         try:
-            journal_mode = await _in_thread(connection, _prepare, journal_mode_for(sqlite3.sqlite_version_info))
+            wanted_mode = journal_mode_for(sqlite3.sqlite_version_info)
+            journal_mode = await _in_thread(connection, _prepare, wanted_mode, identity)
         except BaseException as error:
             await connection.close()
             lock.close()
@@ -170,21 +174,29 @@ def _truncate_log(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _prepare(connection: sqlite3.Connection, wanted_mode: str) -> str:
+def _prepare(connection: sqlite3.Connection, wanted_mode: str, identity: str) -> str:
     """Set the connection up and return the journal mode that the file really has."""
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    check(connection)  # first, because a journal mode is written into the file and this one may be somebody else's
+    # First, because a journal mode is written into the file and this one may be somebody else's.
+    if check(connection):
+        settings.check_identity(connection, identity)
     (journal_mode,) = connection.execute(f"PRAGMA journal_mode = {wanted_mode}").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
     migrate(connection)
+    if identity:
+        settings.put(connection, settings.IDENTITY, identity)
     return str(journal_mode).upper()
 
 
-def _lock_file(path: Path) -> IO[bytes]:
-    """Take the lock beside the file, and make the file itself private before SQLite writes a byte."""
+def lock_file(path: Path) -> IO[bytes]:
+    """Take the lock beside the file, and make the file itself private before SQLite writes a byte.
+
+    Raises:
+        DatabaseInUse: another process has it. DatabaseUnusable: the place cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _open_private(path.with_name(path.name + ".lock"))

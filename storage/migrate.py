@@ -1,10 +1,13 @@
 """Bring a database file to the newest schema, one numbered file at a time."""
 
+import contextlib
 import sqlite3
 from importlib import resources
 
 APPLICATION_ID = 0x0DE5C
 """Written into the file's header, so that another program's database is never touched."""
+
+_PARTS = "SELECT type, name, tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
 
 
 class ForeignDatabase(Exception):
@@ -48,7 +51,38 @@ def check(connection: sqlite3.Connection) -> int:
             f"this file was written by a newer otpdesk (schema {version}, this one knows {newest}); "
             "install that version, or restore a backup made before the upgrade"
         )
+    if version and _readable_structure(connection) != _structure_of(version):
+        raise ForeignDatabase(
+            f"this file says that it has schema {version}, but something of that is missing; restore a backup"
+        )
     return int(version)
+
+
+def _structure_of(version: int) -> set[tuple[str, str, str]]:
+    """What a database of that version consists of."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for number, script in enumerate(migrations()[:version], start=1):
+            _apply(fresh, number, script)
+        return _structure(fresh)
+
+
+def _readable_structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    try:
+        return _structure(connection)
+    except UnicodeDecodeError as error:
+        raise ForeignDatabase("this file is damaged; restore a backup or name another file") from error
+
+
+def _structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Every table, index, trigger and column by name: what a migration that broke off would lack."""
+    parts = {(str(kind), str(name), str(table)) for kind, name, table in connection.execute(_PARTS)}
+    tables = [name for kind, name, _ in parts if kind == "table"]
+    columns = {
+        ("column", table, str(column))
+        for table in tables
+        for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    }
+    return parts | columns
 
 
 def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:

@@ -3,6 +3,8 @@
 import sqlite3
 from typing import Final
 
+from storage.migrate import ForeignDatabase
+
 PAUSED: Final = "paused"
 """Why new orders are stopped; absent while they are not."""
 
@@ -11,6 +13,26 @@ GUARDED: Final = "guarded"
 
 ACCOUNT: Final = "account"
 """The account's balance at a moment when the books were at rest (JSON), as evidence about refunds."""
+
+IDENTITY: Final = "identity"
+"""The desk that these books belong to: its bot's id."""
+
+RESTORED: Final = "restored"
+"""When (ISO 8601) a backup was put in place; absent once the admins know."""
+
+
+def check_identity(connection: sqlite3.Connection, identity: str) -> None:
+    """Let the books of this desk pass, and those of no desk yet; an empty `identity` asks nothing.
+
+    Raises:
+        ForeignDatabase: they are another desk's.
+    """
+    kept = get(connection, IDENTITY)
+    if identity and kept is not None and kept != identity:
+        raise ForeignDatabase(
+            f"this file holds the books of another desk (bot {kept}, this one is {identity}); "
+            "use that bot's token, or name another file in storage.path"
+        )
 
 
 def get(connection: sqlite3.Connection, name: str) -> str | None:

@@ -10,6 +10,9 @@ from typing import Final
 _SETTLING_ROUNDS: Final = 10
 """Turns of the event loop that a woken sleeper gets to have its consequences before time moves on."""
 
+_NAP: Final = 0.01
+"""Real seconds after which a sleeper looks whether time has changed its pace."""
+
 
 class FastClock:
     """Real time, `speed` times as fast, from now or from `start` (unix seconds)."""
@@ -31,6 +34,21 @@ class FastClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.speed)
+
+
+class ElasticClock(FastClock):
+    """A fast clock whose speed may change at any time; time itself goes on evenly, also for whoever sleeps."""
+
+    def run_at(self, speed: float) -> None:
+        """Let that many seconds pass in a real one from now on."""
+        passed = self.monotonic()
+        self.speed = speed
+        self._origin = time.monotonic() - passed / speed
+
+    async def sleep(self, seconds: float) -> None:
+        wakes_at = self.monotonic() + seconds
+        while (left := wakes_at - self.monotonic()) > 0:
+            await asyncio.sleep(min(left / self.speed, _NAP))
 
 
 class JumpyClock(FastClock):

@@ -520,6 +520,11 @@ _ALERTS: Mapping[str, str] = {
         "SMSCode says that the key of order #{order} was used for something else before. Nothing was placed. Is "
         "another desk running on this account with the same bot?"
     ),
+    "restored": (
+        "These books were restored from a backup on {when}. New orders are stopped: what was ordered after the backup "
+        "is not in them. Live orders are being looked at. Compare with SMSCode's dashboard, and /status shows what "
+        "lives there; then send /resume."
+    ),
     "webhook_off": (
         "SMSCode had stopped sending its events here: {reason}. They are switched on again; until they have proven "
         "themselves I look for codes at the usual pace. Please check that web.public_url can be reached from outside."

@@ -57,7 +57,7 @@ class WebhookConfig:
 
 @dataclass(slots=True)
 class Mischief:
-    """What happens to every event on its way, until it is set otherwise.
+    """What happens on its way to every event, from now on until it is set otherwise.
 
     `late` are real seconds before it is sent, `times` is how often. A `lost` one is never sent, a `forged` one is
     signed with another secret, and a `swapped` one waits until the one after it has been delivered.

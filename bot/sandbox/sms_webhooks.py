@@ -7,7 +7,7 @@ import ipaddress
 import json
 import ssl
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
@@ -42,11 +42,12 @@ _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """An event as it was when it happened; `sms` is the one whose code it carries."""
+    """An event as it was when it happened, and what was to go wrong with it then. `sms` is whose code it carries."""
 
     name: str
     data: dict[str, object]
     at: float
+    mischief: Mischief
     sms: Sms | None = None
 
 
@@ -103,7 +104,8 @@ class WebhookSender:
 
     async def test(self) -> int:
         """Send a test event now; return the receiver's HTTP status, `NO_ANSWER` where there was none."""
-        return await self._post(_Event("webhook.test", {"message": TEST_MESSAGE}, self._world.now()))
+        event = _Event("webhook.test", {"message": TEST_MESSAGE}, self._world.now(), replace(self.mischief))
+        return await self._post(event)
 
     def _note(self, event: str, order: Order) -> None:
         """Take down an event as things are at this moment; `_keep_watch` sends it."""
@@ -112,7 +114,8 @@ class WebhookSender:
         arrived = order.messages[-1] if event == "otp_received" else None
         name = "otp_received" if arrived is not None else self._rows.status(order).lower()
         data = self._rows.event(order, arrived)
-        self._happened.append(_Event(f"order.{name}", data, self._world.now(), order.coded_sms))
+        mischief = replace(self.mischief)
+        self._happened.append(_Event(f"order.{name}", data, self._world.now(), mischief, order.coded_sms))
 
     async def _keep_watch(self) -> None:
         while True:
@@ -122,19 +125,19 @@ class WebhookSender:
             await asyncio.sleep(_TICK)
 
     def _send_off(self, event: _Event) -> None:
-        if self.mischief.swapped and self._kept_back is None:
+        if event.mischief.swapped and self._kept_back is None:
             self._kept_back = event
             return
         later, self._kept_back = self._kept_back, None
         events = [event] if later is None else [event, later]
-        for _ in range(self.mischief.times):
+        for _ in range(event.mischief.times):
             delivery = asyncio.create_task(self._deliver_all(events), name="sandbox-webhook")
             self._deliveries.add(delivery)
             delivery.add_done_callback(self._deliveries.discard)
 
     async def _deliver_all(self, events: list[_Event]) -> None:
-        await asyncio.sleep(self.mischief.late)
         for event in events:
+            await asyncio.sleep(event.mischief.late)
             await self._deliver(event)
 
     async def _deliver(self, event: _Event) -> None:
@@ -149,7 +152,7 @@ class WebhookSender:
             await asyncio.sleep(pause)
 
     def _note_shown(self, event: _Event) -> None:
-        if event.sms is not None and event.sms.shown_at is None and not self.mischief.forged:
+        if event.sms is not None and event.sms.shown_at is None and not event.mischief.forged:
             event.sms.shown_at = self._world.now()
 
     async def _post(self, event: _Event) -> int:
@@ -157,7 +160,7 @@ class WebhookSender:
         body = json.dumps(told, ensure_ascii=False).encode()
         headers = {"content-type": "application/json"}
         if self.config.secret:
-            headers[SIGNATURE] = f"sha256={self._signature(body)}"
+            headers[SIGNATURE] = f"sha256={self._signature(body, forged=event.mischief.forged)}"
         url = self.config.url
         verify = True if url.startswith("https:") else _TRUSTS_NOBODY
         try:
@@ -166,8 +169,8 @@ class WebhookSender:
         except httpx.HTTPError:
             return NO_ANSWER
 
-    def _signature(self, body: bytes) -> str:
-        secret = f"{self.config.secret}, forged" if self.mischief.forged else self.config.secret
+    def _signature(self, body: bytes, *, forged: bool) -> str:
+        secret = f"{self.config.secret}, forged" if forged else self.config.secret
         return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 

@@ -415,6 +415,15 @@ class TestGuard:
             await account.post("cancel", await account.order())
             assert (await account.create()).status_code == status
 
+    async def test_after_a_ban_the_count_starts_anew(self) -> None:
+        async with open_account(failures_per_hour=2, abuse_guard_seconds=60) as account:
+            for status in (200, 429):
+                await account.post("cancel", await account.order())
+                assert (await account.create()).status_code == status
+            account.clock.at += 60
+            await account.post("cancel", await account.order())
+            assert (await account.create()).status_code == 200
+
     async def test_an_order_with_an_sms_is_no_failure(self) -> None:
         async with open_account(failures_per_hour=1) as account:
             order = await account.order()

@@ -1,0 +1,89 @@
+"""Three days without Telegram and without SMSCode: nothing is lost, nothing is bought twice, nothing piles up."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.bot_api import ADA, OMAR
+from bot.sandbox.sms_api import Contract, Fault, FaultKind
+from tests.clocks import ElasticClock
+from tests.scene import NOON, SPEED, Scene, open_scene
+
+BOB, CARLA, DAN = 2003, 2004, 2005
+DAYS = 3
+OUTAGE_SPEED = 100_000.0
+CREATES = {"guide": "POST /v1/orders", "official": "POST /v1/orders/create"}
+ROWS = ("inbox", "outbox", "orders", "entry", "audit", "sms", "settings", "buttons")
+
+
+@pytest.mark.parametrize("contract", ["guide", "official"])
+async def test_after_three_days_without_both_servers_everything_is_told_once(
+    tmp_path: Path, contract: Contract
+) -> None:
+    clock = ElasticClock(SPEED, NOON)
+    async with open_scene(tmp_path, clock=clock, contract=contract) as scene:
+        for user_id, name in ((BOB, "Bob"), (CARLA, "Carla"), (DAN, "Dan")):
+            await scene.hire(user_id, name)
+        answered, silent = await scene.order(), await scene.order("telegram vietnam", BOB)
+        seen = await scene.order("whatsapp vietnam", CARLA)
+        scene.telegram.down = True
+        sms = scene.sms.arrive(seen.id, code="161803")
+        await scene.until(lambda: sms.shown_at is not None)
+        await _written(scene, "SELECT count(*) FROM sms")  # its letter waits for Telegram
+        scene.say(DAN, "/order whatsapp philippines")
+        scene.sms.down = True
+        scene.sms.arrive(answered.id, code="271828")
+        await _pass_days(scene)
+
+        scene.sms.down = scene.telegram.down = False
+        late = await scene.hears("271828", OMAR, patience=30)
+        await scene.hears("161803", CARLA, patience=30)
+        ended = await scene.hears("#2 expired", BOB, patience=30)
+        await scene.hears("📱", DAN, patience=30)
+        await _at_rest(scene)
+        assert late.sent_at > NOON + DAYS * 86_400
+        assert not scene.sms.order(silent.id).live
+        assert ended is not None
+        heard = {user_id: scene.said_by_bot(user_id) for user_id in (OMAR, BOB, CARLA, DAN)}
+        assert sum("271828" in text for text in heard[OMAR]) == 1
+        assert sum("161803" in text for text in heard[CARLA] if "Sent again" not in text) == 1
+        assert sum("161803" in text for text in heard[CARLA]) <= 2
+        assert sum("expired" in text for text in heard[BOB]) == 1
+        assert sum("📱" in text for text in heard[DAN]) == 1
+        assert len(scene.sms.books.charges) == 4
+        assert len(scene.said_by_bot(ADA)) < 12, scene.said_by_bot(ADA)
+
+
+async def _pass_days(scene: Scene) -> None:
+    """Let the days go by, and look whether anything grows with them."""
+    clock = scene.clock
+    assert isinstance(clock, ElasticClock)
+    before, tasks = await _rows(scene), len(asyncio.all_tasks())
+    ends_at = clock.monotonic() + DAYS * 86_400
+    clock.run_at(OUTAGE_SPEED)
+    while clock.monotonic() < ends_at:
+        await asyncio.sleep(0.05)
+    clock.run_at(SPEED)
+    grown = {name: count - before[name] for name, count in (await _rows(scene)).items() if count > before[name] + 5}
+    assert grown == {}
+    assert len(asyncio.all_tasks()) < tasks + 20
+
+
+async def _rows(scene: Scene) -> dict[str, int]:
+    return {name: await scene.count(f"SELECT count(*) FROM {name}") for name in ROWS}
+
+
+async def _written(scene: Scene, query: str) -> None:
+    async with asyncio.timeout(8):
+        while not await scene.count(query):
+            await asyncio.sleep(0.01)
+
+
+async def _at_rest(scene: Scene) -> None:
+    """Wait until no letter and no command waits any more."""
+    waiting = "SELECT (SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending'))"
+    waiting += " + (SELECT count(*) FROM inbox WHERE state = 'pending')"
+    async with asyncio.timeout(20):
+        while await scene.count(waiting):
+            await asyncio.sleep(0.02)

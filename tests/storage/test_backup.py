@@ -1,0 +1,220 @@
+"""Backups: whole, private, without codes; and a way back that touches nothing it should not."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from storage import ledger, settings
+from storage.backup import RESTORED, BackupUnusable, back_up, restore
+from storage.database import Database, DatabaseInUse, DatabaseUnusable
+from storage.migrate import migrations
+from tests.storage.test_database import a_newer_one, a_rollback_database, garbage
+
+NOW = datetime(2026, 3, 14, 5, 0, tzinfo=UTC)
+IDENTITY = "7100000001"
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """The books of a desk, with a member in them."""
+    path = tmp_path / "desk.db"
+
+    async def fill() -> None:
+        database = await Database.open(path, IDENTITY)
+        await database.transact(lambda connection: settings.put(connection, "fact", "kept"))
+        await database.close()
+
+    asyncio.run(fill())
+    return path
+
+
+def facts(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT name, value FROM settings").fetchall())
+
+
+def test_there_and_back_again(books: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backups" / "one.sqlite3"
+    back_up(books, backup, IDENTITY)
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(books)) as connection, connection:
+        connection.execute("UPDATE settings SET value = 'changed' WHERE name = 'fact'")
+    kept = restore(backup, books, IDENTITY, NOW)
+    assert facts(books) == {
+        "fact": "kept",
+        "identity": IDENTITY,
+        "paused": RESTORED,
+        "restored": "2026-03-14T05:00:00+00:00",
+    }
+    assert kept is not None
+    assert facts(kept)["fact"] == "changed"
+    assert stat.S_IMODE(books.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["backups", "desk.db", "desk.db.lock", kept.name])
+
+
+def test_a_backup_goes_to_an_empty_place_too(books: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "one.sqlite3"
+    back_up(books, backup, IDENTITY)
+    assert restore(backup, tmp_path / "elsewhere" / "desk.db", IDENTITY, NOW) is None
+    assert facts(tmp_path / "elsewhere" / "desk.db")["fact"] == "kept"
+
+
+async def test_it_is_made_beside_a_running_desk(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "desk.db", IDENTITY)
+    try:
+        for number in range(20):
+            await database.transact(partial(settings.put, name=f"fact{number}", value="kept"))
+            await asyncio.to_thread(back_up, database.path, tmp_path / f"{number}.sqlite3", IDENTITY)
+            assert f"fact{number}" in facts(tmp_path / f"{number}.sqlite3")
+    finally:
+        await database.close()
+
+
+async def test_nothing_is_restored_under_a_running_desk(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "desk.db", IDENTITY)
+    try:
+        back_up(database.path, tmp_path / "one.sqlite3", IDENTITY)
+        before = database.path.read_bytes()
+        with pytest.raises(DatabaseInUse):
+            restore(tmp_path / "one.sqlite3", database.path, IDENTITY, NOW)
+        assert database.path.read_bytes() == before
+    finally:
+        await database.close()
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+def scribbled_over(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for place in range(3 * 4096, len(content), 997):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def half_migrated(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE orders DROP COLUMN operator")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def of_another_program(path: Path) -> None:
+    path.unlink()
+    a_rollback_database(path)
+
+
+def of_a_newer_desk(path: Path) -> None:
+    path.unlink()
+    a_newer_one(path)
+
+
+def of_another_desk(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE settings SET value = '42' WHERE name = 'identity'")
+
+
+def with_books_that_disagree(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO budget (owner, period, cap, reserved) VALUES (7, '2026-03-14', 9, 5)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "advice"),
+    [
+        (cut_short, "malformed|damaged|disk image"),
+        (scribbled_over, "malformed|damaged|disagree|disk image|missing"),
+        (half_migrated, "something of that is missing; restore a backup"),
+        (empty, "this file is empty"),
+        (gone, "unable to open"),
+        (garbage, "not a database"),
+        (of_another_program, "another program"),
+        (of_a_newer_desk, "newer otpdesk"),
+        (of_another_desk, "another desk"),
+        (with_books_that_disagree, "books in this file disagree"),
+    ],
+)
+def test_what_cannot_be_trusted_is_not_restored(
+    books: Path, tmp_path: Path, spoil: Callable[[Path], None], advice: str
+) -> None:
+    backup = tmp_path / "one.sqlite3"
+    back_up(books, backup, IDENTITY)
+    spoil(backup)
+    spoiled = backup.read_bytes() if backup.exists() else None
+    before, beside = books.read_bytes(), sorted(tmp_path.iterdir())
+    with pytest.raises(BackupUnusable, match=advice):
+        restore(backup, books, IDENTITY, NOW)
+    assert books.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == beside
+    assert (backup.read_bytes() if backup.exists() else None) == spoiled
+
+
+def test_a_database_of_another_desk_is_refused_and_untouched(books: Path) -> None:
+    before = books.read_bytes()
+    with pytest.raises(DatabaseUnusable, match=r"another desk \(bot 7100000001, this one is 99\).*storage\.path"):
+        asyncio.run(Database.open(books, "99"))
+    assert books.read_bytes() == before
+
+
+def test_a_half_migrated_database_is_refused_and_untouched(books: Path) -> None:
+    half_migrated(books)
+    before = books.read_bytes()
+    with pytest.raises(DatabaseUnusable, match=f"schema {len(migrations())}, but something of that is missing"):
+        asyncio.run(Database.open(books, IDENTITY))
+    assert books.read_bytes() == before
+
+
+def test_books_of_no_desk_yet_become_this_ones(tmp_path: Path) -> None:
+    async def open_twice() -> None:
+        for identity in ("", IDENTITY):
+            await (await Database.open(tmp_path / "desk.db", identity)).close()
+
+    asyncio.run(open_twice())
+    assert facts(tmp_path / "desk.db") == {"identity": IDENTITY}
+
+
+def test_a_backup_never_overwrites_anything(books: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    with pytest.raises(FileExistsError, match="name another file"):
+        back_up(books, target, IDENTITY)
+    assert target.read_text() == "precious"
+
+
+def test_of_nothing_there_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable):
+        back_up(tmp_path / "desk.db", tmp_path / "one.sqlite3", IDENTITY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_cannot_be_finished_leaves_nothing_behind(books: Path, tmp_path: Path) -> None:
+    with_books_that_disagree(books)
+    beside = sorted(tmp_path.iterdir())
+    with pytest.raises(DatabaseUnusable, match="disagree"):
+        back_up(books, tmp_path / "one.sqlite3", IDENTITY)
+    assert sorted(tmp_path.iterdir()) == beside
+
+
+def test_the_restored_books_agree(books: Path, tmp_path: Path) -> None:
+    back_up(books, tmp_path / "one.sqlite3", IDENTITY)
+    restore(tmp_path / "one.sqlite3", books, IDENTITY, NOW)
+    with closing(sqlite3.connect(books)) as connection:
+        connection.row_factory = sqlite3.Row
+        assert ledger.discrepancies(connection) == []
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert not os.access(books.with_name("desk.db.restoring"), os.F_OK)
