@@ -16,7 +16,7 @@ from storage import ledger, settings
 from storage.database import DatabaseUnusable, lock_file
 from storage.migrate import ForeignDatabase, check, migrate
 
-RESTORED: Final = "restored from a backup: orders placed since are not in these books"
+RESTORED: Final = "restored from a backup; its newest orders may be missing"
 """Why a restored desk takes no orders."""
 
 _PRIVATE: Final = 0o600
@@ -55,7 +55,7 @@ def back_up(database: Path, target: Path, identity: str) -> None:
                 source.backup(copy)
                 _leave_codes_out(copy)
                 _check_sound(copy)
-        except (ForeignDatabase, sqlite3.Error) as error:
+        except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
             raise DatabaseUnusable(f"{database}: {error}") from error
 
 
@@ -83,7 +83,7 @@ def restore(backup: Path, database: Path, identity: str, now: datetime) -> Path 
         try:
             _check(source, identity)
             _check_sound(source)
-        except (ForeignDatabase, sqlite3.Error) as error:
+        except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
             raise BackupUnusable(f"{backup}: {error}") from error
         with contextlib.closing(lock_file(database)):
             return _put_in_place(source, database, identity, now)

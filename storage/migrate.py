@@ -38,8 +38,16 @@ def check(connection: sqlite3.Connection) -> int:
     """The schema version the file has now, 0 for an empty one; nothing is written.
 
     Raises:
-        ForeignDatabase: the file belongs to another program or to a newer otpdesk.
+        ForeignDatabase: the file belongs to another program or to a newer otpdesk, or lacks a part of its schema.
     """
+    try:
+        return _version(connection)
+    except UnicodeDecodeError as error:
+        # So damaged that not even SQLite's own complaint about it is text.
+        raise ForeignDatabase("this file is damaged; restore a backup or name another file") from error
+
+
+def _version(connection: sqlite3.Connection) -> int:
     newest = len(migrations())
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
@@ -51,7 +59,7 @@ def check(connection: sqlite3.Connection) -> int:
             f"this file was written by a newer otpdesk (schema {version}, this one knows {newest}); "
             "install that version, or restore a backup made before the upgrade"
         )
-    if version and _readable_structure(connection) != _structure_of(version):
+    if version and _structure(connection) != _structure_of(version):
         raise ForeignDatabase(
             f"this file says that it has schema {version}, but something of that is missing; restore a backup"
         )
@@ -64,13 +72,6 @@ def _structure_of(version: int) -> set[tuple[str, str, str]]:
         for number, script in enumerate(migrations()[:version], start=1):
             _apply(fresh, number, script)
         return _structure(fresh)
-
-
-def _readable_structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    try:
-        return _structure(connection)
-    except UnicodeDecodeError as error:
-        raise ForeignDatabase("this file is damaged; restore a backup or name another file") from error
 
 
 def _structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:

@@ -4,7 +4,9 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from cachetools import TTLCache
 from telegram import InlineKeyboardMarkup
 
 from bot.chat import keyboards, texts
@@ -17,6 +19,10 @@ from storage import members, orders
 from storage.buttons import Facts
 from storage.orders import Order
 from storage.outbox import Letter
+
+_KEYBOARDS_KEPT: Final = 1000
+_KEPT_SECONDS: Final = keyboards.LIVES_FOR / 2000
+"""Half as long as a button works, so that what leaves at last can still be pressed for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class Deliverer:
     def __init__(self, desk: Desk, sender: Sender) -> None:
         self._desk = desk
         self._sender = sender
+        self._keyboards: TTLCache[int, tuple[list[Row], InlineKeyboardMarkup | None]] = TTLCache(
+            _KEYBOARDS_KEPT, _KEPT_SECONDS, timer=desk.clock.monotonic
+        )
         self._writers: Mapping[NoticeKind, Callable[[Letter], Awaitable[Delivery]]] = {
             NoticeKind.NUMBER: self._number,
             NoticeKind.CARD: self._card,
@@ -57,7 +66,10 @@ class Deliverer:
 
     async def __call__(self, letter: Letter) -> Delivery:
         """Try once to deliver a letter."""
-        return await self._writers[letter.notice.kind](letter)
+        outcome = await self._writers[letter.notice.kind](letter)
+        if isinstance(outcome, Delivered):
+            self._keyboards.pop(letter.id, None)
+        return outcome
 
     async def _number(self, letter: Letter) -> Delivery:
         subject = await self._subject(letter.notice)
@@ -74,7 +86,7 @@ class Deliverer:
         order = subject.order
         if order.card_message_id is None:
             return Delivered(None)
-        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_card(order))
+        keyboard = await self._keyboard(letter, order.member_id, keyboards.for_card(order))
         text = self._card_text(subject, letter.notice)
         outcome = await self._sender.edit(order.chat_id, order.card_message_id, text, keyboard)
         # A card that was deleted or grew too old to edit is no loss: what it would say comes as messages too.
@@ -114,7 +126,14 @@ class Deliverer:
         return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, notice.facts)
 
     async def _send(self, letter: Letter, html: str, owner: int, rows: list[Row]) -> Delivery:
-        return await self._hand_over(letter, html, await keyboards.make(self._desk, owner, rows))
+        return await self._hand_over(letter, html, await self._keyboard(letter, owner, rows))
+
+    async def _keyboard(self, letter: Letter, owner: int, rows: list[Row]) -> InlineKeyboardMarkup | None:
+        """A letter's buttons, the same at each try: one that waits for days must not fill their table."""
+        kept = self._keyboards.get(letter.id)
+        if kept is None or kept[0] != rows:
+            kept = self._keyboards[letter.id] = rows, await keyboards.make(self._desk, owner, rows)
+        return kept[1]
 
     async def _hand_over(
         self, letter: Letter, html: str, keyboard: InlineKeyboardMarkup | None, reply_to: int | None = None

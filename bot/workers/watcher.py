@@ -102,9 +102,9 @@ class Watcher:
         """Watch for ever; when asked to stop, let the looks under way come to their end."""
         try:
             while True:
-                await self._take_in()
                 seconds = self._desk.settings.polling.interval
                 if await self._contract_is_known():
+                    await self._take_in()
                     self._look_into_unclear()
                     self._take_hints()
                     self._start_list()
