@@ -12,7 +12,7 @@ SEED ?= 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test coverage prove crash powercut bench lint format docs screenshots lock clean
+.PHONY: help install demo tour run test coverage prove crash mutants powercut bench lint format docs screenshots lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ prove: install ## The books against ten times as many made-up histories
 
 crash: install ## Kill the desk KILLS=1000 times and look for what was lost
 	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED) --contract $(CONTRACT)
+
+mutants: install ## Change the code that handles money, bit by bit, and see whether any test notices
+	@$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(SEED)
 
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)
