@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from bot.chat import texts
 from bot.chat.application import Chat, make_chat
 from bot.clock import Clock, SystemClock
 from bot.config import Settings
@@ -28,8 +29,8 @@ from bot.workers.intake import Intake
 from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watcher import Watcher
-from storage import audit, ledger, members, settings
-from storage.database import Database
+from storage import audit, ledger, members
+from storage.database import Database, DatabaseDamaged
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class App:
         broken_off = await evidence.recover(self.desk)
         if broken_off:
             log.warning("%d orders had broken off on their way", broken_off)
-        await self.desk.transact(self._tell_restored)
+        await access.tell_restored(self.desk)
         wrong = await self.desk.database.read(ledger.discrepancies)
         if wrong:
             log.error("the books disagree: %s", "; ".join(wrong))
@@ -80,14 +81,6 @@ class App:
                     connection, f"books:{self.desk.now}", what="books", reason="; ".join(wrong)[:300]
                 )
             )
-
-    def _tell_restored(self, connection: sqlite3.Connection) -> None:
-        """Tell the admins once what a restored desk does not know."""
-        when = settings.get(connection, settings.RESTORED)
-        if when is not None:
-            settings.drop(connection, settings.RESTORED)
-            self.desk.alert(connection, f"restored:{when}", what="restored", when=when)
-            audit.write(connection, self.desk.now, audit.DESK, "desk.restored", when=when)
 
     async def _introduce(self) -> None:
         """Show everybody their menu once Telegram is there; a courtesy that nothing waits for."""
@@ -152,20 +145,33 @@ class _RestartReport:
     def __init__(self, desk: Desk, chat: Chat) -> None:
         self._desk = desk
         self._chat = chat
-        self._warned = False
+        self._told: set[str] = set()
 
     async def __call__(self, worker: Worker) -> None:
         try:
             await self._desk.transact(lambda connection: self._alert(connection, worker))
         except sqlite3.Error as error:
             log.error("the database cannot be written: %s", error)  # noqa: TRY400
-            if not self._warned:
-                self._warned = True
-                await self._chat.warn_admins(await self._desk.database.read(self._desk.admin_chats))
+            await self._tell_once(
+                texts.database_damaged() if isinstance(error, DatabaseDamaged) else texts.database_unwritable()
+            )
         else:
-            self._warned = False
+            self._told.clear()
 
     def _alert(self, connection: sqlite3.Connection, worker: Worker) -> None:
         hour = self._desk.now // 3_600_000
         key = f"worker:{worker.name}:{hour}"
         self._desk.alert(connection, key, what="worker", worker=worker.name, reason=worker.last_error)
+
+    async def _tell_once(self, text: str) -> None:
+        """Tell it directly; as long as it has reached nobody, the next restart tells it again."""
+        if text not in self._told and await self._chat.tell_directly(await self._admin_chats(), text):
+            self._told.add(text)
+
+    async def _admin_chats(self) -> list[int]:
+        try:
+            return await self._desk.database.read(self._desk.admin_chats)
+        except sqlite3.Error:
+            # Not even that can be read: whom the configuration names is an admin whatever the database says.
+            access_rules = self._desk.settings.access
+            return [access_rules.admin_chat] if access_rules.admin_chat is not None else list(access_rules.owners)

@@ -55,7 +55,9 @@ class Line:
 async def check(config: Settings, config_path: Path | None) -> list[Line]:
     """Look at everything the desk needs."""
     path = config.storage.path
-    lines = await asyncio.to_thread(lambda: [_secrets(config_path), _disk(path), _sqlite(), _database(path)])
+    lines = await asyncio.to_thread(
+        lambda: [_secrets(config_path), _disk(path), _sqlite(), _database(path, config.telegram.bot_id)]
+    )
     looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _smscode, _clock)
     lines.extend(await asyncio.gather(*(look(config) for look in looks)))
     return lines
@@ -86,11 +88,11 @@ def _sqlite() -> Line:
     return Line("sqlite", Mark.OK, f"{version}, journal mode {journal_mode_for(sqlite3.sqlite_version_info)}")
 
 
-def _database(path: Path) -> Line:
+def _database(path: Path, bot_id: str) -> Line:
     if not path.exists():
         return Line("database", Mark.OK, f"{path} will be made at the first start")
     try:
-        wrong = look_at(path, ledger.discrepancies)
+        wrong = look_at(path, ledger.discrepancies, bot_id)
     except DatabaseUnusable as error:
         return Line("database", Mark.WRONG, str(error), "name another file in storage.path, or restore a backup")
     if wrong:

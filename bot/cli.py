@@ -99,7 +99,8 @@ def healthy(config: ConfigOption = None) -> None:
 def backup(
     config: ConfigOption = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="The file to make; without it, one in `backups` beside the database.")
+        Path | None,
+        typer.Option("--to", help="The file or folder to write to; without it, `backups` beside the database."),
     ] = None,
 ) -> None:
     """Copy the desk's database while it runs: members, limits, orders, money and audit, but no code.
@@ -110,9 +111,11 @@ def backup(
 
     settings = _load(config)
     database = settings.storage.path
-    target = to or database.parent / "backups" / f"otpdesk-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite3"
+    now = datetime.now(UTC)
+    name = f"otpdesk-{now:%Y%m%d-%H%M%S}.sqlite3"
+    target = to / name if to is not None and to.is_dir() else to or database.parent / "backups" / name
     try:
-        back_up(database, target, settings.telegram.bot_id)
+        back_up(database, target, settings.telegram.bot_id, now)
     except (DatabaseUnusable, OSError, sqlite3.Error) as error:
         errors.print(f"No backup was made: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -1,11 +1,15 @@
 """Backups: a whole copy of the database without any code in it, and the way back.
 
-A backup is a database like any other, so whatever can read one can read the other. It is made beside a running desk.
-A restored desk starts with its orders stopped: what was ordered after the backup is not in its books.
+A backup is a database like any other, so whatever can read one can read the other. It is made beside a running desk,
+and put together in memory: no code touches a disk on the way. A restored desk starts with its orders stopped, and
+believes nothing that may have changed since: what was ordered, told or commanded after the backup is not in its books.
 """
 
 import contextlib
+import hashlib
+import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +24,9 @@ RESTORED: Final = "restored from a backup; its newest orders may be missing"
 """Why a restored desk takes no orders."""
 
 _PRIVATE: Final = 0o600
-_COMPANIONS: Final = ("-journal", "-wal", "-shm")
+_FOLDER: Final = 0o700
+_BESIDE: Final = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a database, by how its name ends."""
 
 _UNTOLD: Final = (
     "SELECT order_id, revision FROM outbox WHERE kind = 'code' AND state <> 'sent'"
@@ -31,6 +37,17 @@ _WITHOUT_CODES: Final = (
     f"DELETE FROM sms WHERE (order_id, revision) IN ({_UNTOLD})",
     f"DELETE FROM outbox WHERE kind = 'code' AND (order_id, revision) IN ({_UNTOLD})",
     "UPDATE sms SET code = NULL, text = NULL, purged = 1 WHERE purged = 0",
+    # A reply to a code brings the code along, and an answer that waits may hold anything.
+    "UPDATE inbox SET body = '' WHERE body <> ''",
+    "DELETE FROM outbox WHERE kind = 'text' AND state IN ('pending', 'sending')",
+    "UPDATE outbox SET facts = '{}' WHERE kind = 'text'",
+)
+_WITHOUT_TRUST: Final = (
+    # The desk may have gone on after the backup. What was on its way then may have become anything since: no balance
+    # of today proves it, and asking again under its key could buy what was refused meanwhile.
+    "UPDATE orders SET needs_admin = 1, state = 'unknown' WHERE state IN ('reserved', 'sent', 'unknown')",
+    "UPDATE outbox SET repeated = 1 WHERE state IN ('pending', 'sending')",
+    f"DELETE FROM settings WHERE name IN ('{settings.ACCOUNT}', '{settings.FINGERPRINT}', '{settings.BACKED_UP}')",
 )
 
 
@@ -38,34 +55,27 @@ class BackupUnusable(Exception):
     """The backup cannot be restored; the message says why and what to do. Nothing has changed."""
 
 
-def back_up(database: Path, target: Path, identity: str) -> None:
+def back_up(database: Path, target: Path, identity: str, now: datetime) -> None:
     """Copy the database at `database`, which a running desk may hold open, to `target`, without codes and texts.
 
     Raises:
         DatabaseUnusable: there is no database of this desk to copy. FileExistsError: `target` is there already.
         OSError: `target` cannot be written.
     """
-    with contextlib.closing(_open_to_read(database)) as source:
-        try:
-            _check(source, identity)
-            if target.exists():
-                raise FileExistsError(f"{target} is there already; name another file")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _written_whole(target) as copy:
-                source.backup(copy)
-                _leave_codes_out(copy)
-                _check_sound(copy)
-        except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
-            raise DatabaseUnusable(f"{database}: {error}") from error
-
-
-def _leave_codes_out(copy: sqlite3.Connection) -> None:
-    copy.execute("PRAGMA journal_mode = DELETE")
-    copy.execute("PRAGMA secure_delete = ON")
-    for statement in _WITHOUT_CODES:
-        copy.execute(statement)
-    # A row that was deleted long ago may still stand in a free page of the copy.
-    copy.execute("VACUUM")
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; name another file")
+    try:
+        # "rw": a desk that was killed has left a journal, and only whoever may write can read past it.
+        with _in_memory(database, "rw", identity) as copy:
+            for statement in _WITHOUT_CODES:
+                copy.execute(statement)
+            settings.put(copy, settings.IDENTITY, identity)
+            settings.put(copy, settings.BACKED_UP, str(_milliseconds(now)))
+            settings.put(copy, settings.FINGERPRINT, _fingerprint(copy))
+            target.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+            _write(copy, target)
+    except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
+        raise DatabaseUnusable(f"{database}: {error}") from error
 
 
 def restore(backup: Path, database: Path, identity: str, now: datetime) -> Path | None:
@@ -75,59 +85,98 @@ def restore(backup: Path, database: Path, identity: str, now: datetime) -> Path 
         BackupUnusable: it is damaged, not of this desk, or of a newer one. DatabaseInUse: the desk runs.
         DatabaseUnusable, OSError: the place of the database cannot be written.
     """
-    try:
-        source = _open_to_read(backup)
-    except DatabaseUnusable as error:
-        raise BackupUnusable(str(error)) from error
-    with contextlib.closing(source):
+    if database.exists() and backup.exists() and backup.samefile(database):
+        raise BackupUnusable(f"{backup} is the database itself; name a backup of it")
+    with contextlib.ExitStack() as stack:
         try:
-            _check(source, identity)
-            _check_sound(source)
+            copy = stack.enter_context(_in_memory(backup, "ro", identity))
         except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
             raise BackupUnusable(f"{backup}: {error}") from error
-        with contextlib.closing(lock_file(database)):
-            return _put_in_place(source, database, identity, now)
+        stack.enter_context(contextlib.closing(lock_file(database)))
+        _distrust(copy, identity, now)
+        return _put_in_place(copy, database, now)
 
 
-def _put_in_place(source: sqlite3.Connection, database: Path, identity: str, now: datetime) -> Path | None:
+def _distrust(copy: sqlite3.Connection, identity: str, now: datetime) -> None:
+    """Make of a backup the books of a desk that knows how little it knows."""
+    taken = settings.get(copy, settings.BACKED_UP)
+    migrate(copy)
+    # A command of then may have been carried out since, and an old /resume must not open what is stopped here.
+    commands = copy.execute(
+        "UPDATE inbox SET state = 'done', body = '', finished_at = ? WHERE state = 'pending'", (_milliseconds(now),)
+    ).rowcount
+    for statement in _WITHOUT_TRUST:
+        copy.execute(statement)
+    settings.put(copy, settings.IDENTITY, identity)
+    settings.put(copy, settings.PAUSED, RESTORED)
+    settings.put(copy, settings.RESTORED, str(_milliseconds(now)))
+    settings.put(copy, settings.RESTORE_NEWS, json.dumps({"taken": _in_words(taken), "commands": commands}))
+
+
+def _put_in_place(copy: sqlite3.Connection, database: Path, now: datetime) -> Path | None:
     fresh = database.with_name(f"{database.name}.restoring")
     fresh.unlink(missing_ok=True)
-    with _written_whole(fresh) as copy:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        migrate(copy)
-        settings.put(copy, settings.IDENTITY, identity)
-        settings.put(copy, settings.PAUSED, RESTORED)
-        settings.put(copy, settings.RESTORED, now.astimezone(UTC).isoformat(timespec="seconds"))
-    kept = _set_aside(database, now)
+    _write(copy, fresh)
+    kept = _keep(database, now)
+    # A journal that stayed behind would be played back into the new file.
+    for ending in _BESIDE:
+        database.with_name(database.name + ending).unlink(missing_ok=True)
     fresh.replace(database)
     _sync_folder(database.parent)
     return kept
 
 
-def _set_aside(database: Path, now: datetime) -> Path | None:
-    """Keep the present database with what belongs to it under another name; an empty one is nothing to keep."""
+def _keep(database: Path, now: datetime) -> Path | None:
+    """Give the present database, and what belongs to it, a second name; an empty one is nothing to keep.
+
+    It keeps its own name until the new one takes it, so that at no moment there is no database: a desk started then
+    would begin with empty books.
+    """
     if not database.stat().st_size:
         return None
     kept = database.with_name(f"{database.name}.before-restore-{now.astimezone(UTC):%Y%m%d-%H%M%S}")
-    database.replace(kept)
-    for companion in _COMPANIONS:
-        beside = database.with_name(database.name + companion)
-        if beside.exists():
-            beside.replace(kept.with_name(kept.name + companion))
+    for ending in ("", *_BESIDE):
+        present, second = database.with_name(database.name + ending), kept.with_name(kept.name + ending)
+        if present.exists():
+            try:
+                os.link(present, second)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without second names
+                shutil.copy2(present, second)
+    _sync_folder(database.parent)
     return kept
 
 
 @contextlib.contextmanager
-def _written_whole(target: Path) -> Iterator[sqlite3.Connection]:
-    """A new private database that appears under its name only once it is whole and on disk."""
+def _in_memory(path: Path, mode: str, identity: str) -> Iterator[sqlite3.Connection]:
+    """A copy in memory of a sound database of this desk; the file is only read.
+
+    Raises:
+        ForeignDatabase: it is none. sqlite3.Error: it cannot be read.
+    """
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as source:
+            source.row_factory = sqlite3.Row
+            _check(source, identity)
+            source.backup(copy)
+        copy.row_factory = sqlite3.Row
+        _check_sound(copy)
+        yield copy
+
+
+def _write(copy: sqlite3.Connection, target: Path) -> None:
+    """Write a new private file that appears under its name only once it is whole, verified and on disk.
+
+    Raises:
+        OSError: it cannot be, for want of room or of a sound disk.
+    """
     unfinished = target.with_name(f"{target.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE))
     try:
-        with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-            connection.row_factory = sqlite3.Row
-            yield connection
+        _verified(copy, unfinished)
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         unfinished.replace(target)
@@ -136,21 +185,26 @@ def _written_whole(target: Path) -> Iterator[sqlite3.Connection]:
         unfinished.unlink(missing_ok=True)
 
 
+def _verified(copy: sqlite3.Connection, unfinished: Path) -> None:
+    try:
+        # Rows that were deleted are not in it: it is written anew, page by page.
+        copy.execute("VACUUM INTO ?", (str(unfinished),))
+        with contextlib.closing(sqlite3.connect(f"{unfinished.absolute().as_uri()}?mode=ro", uri=True)) as written:
+            written.row_factory = sqlite3.Row
+            _check_sound(written)
+            is_whole = _fingerprint(written) == _fingerprint(copy)
+    except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
+        raise OSError(f"{unfinished} cannot be written: {error}") from error
+    if not is_whole:
+        raise OSError(f"{unfinished} is not what was written to it; is the disk well?")
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise DatabaseUnusable(f"{path}: {error}; is this the right file?") from error
-    connection.row_factory = sqlite3.Row
-    return connection
 
 
 def _check(connection: sqlite3.Connection, identity: str) -> None:
@@ -165,14 +219,38 @@ def _check(connection: sqlite3.Connection, identity: str) -> None:
 
 
 def _check_sound(connection: sqlite3.Connection) -> None:
-    """Whether every page can be read and the books agree.
+    """Whether every page can be read, the books agree, and no row of a backup was changed.
 
     Raises:
         ForeignDatabase: something is broken. sqlite3.Error: it cannot even be read.
     """
+    check(connection)
     (found,) = connection.execute("PRAGMA integrity_check").fetchone()
     if found != "ok":
-        raise ForeignDatabase(f"this file is damaged ({str(found)[:100]}); take another backup")
-    wrong = ledger.discrepancies(connection) if check(connection) else []
+        raise ForeignDatabase(f"this file is damaged ({str(found).splitlines()[-1][:100]}); take another backup")
+    wrong = ledger.discrepancies(connection)
     if wrong:
         raise ForeignDatabase(f"the books in this file disagree ({wrong[0]}); take another backup")
+    expected = settings.get(connection, settings.FINGERPRINT)
+    if expected is not None and expected != _fingerprint(connection):
+        raise ForeignDatabase("this file was changed after it was made; take another backup")
+
+
+def _fingerprint(connection: sqlite3.Connection) -> str:
+    """What all rows come to, apart from the one that keeps it."""
+    found = hashlib.sha256()
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
+    for (table,) in tables:
+        found.update(table.encode())
+        for row in connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid'):
+            if row[0] != settings.FINGERPRINT:
+                found.update(repr(tuple(row)).encode())
+    return found.hexdigest()
+
+
+def _milliseconds(now: datetime) -> int:
+    return round(now.timestamp() * 1000)
+
+
+def _in_words(taken: str | None) -> str:
+    return f"{datetime.fromtimestamp(int(taken) / 1000, UTC):%Y-%m-%d %H:%M} UTC" if taken else "an unknown time"

@@ -27,12 +27,19 @@ _BUSY_TIMEOUT_MS: Final = 5000
 _PRIVATE: Final = 0o600
 _ALIVE_WITHIN: Final = 60.0
 
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY_CODE: Final = 0xFF
+
 _WAL_RESET_FIXED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """SQLite releases in which a WAL reset can no longer lose a commit (sqlite.org, "WAL-reset bug")."""
 
 
 class DatabaseInUse(Exception):
     """Another process holds the file."""
+
+
+class DatabaseDamaged(sqlite3.DatabaseError):
+    """The file has been damaged while it was open: nothing is written any more until a backup is restored."""
 
 
 class DatabaseUnusable(Exception):
@@ -58,16 +65,29 @@ def is_alive(database: Path) -> bool:
         return False
 
 
-def look_at(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
+def check_pages(connection: sqlite3.Connection) -> None:
+    """Whether every page of the file can be read and makes sense; nothing is written.
+
+    Raises:
+        sqlite3.DatabaseError: one does not.
+    """
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({str(found).splitlines()[-1][:100]})")
+
+
+def look_at(path: Path, query: Callable[[sqlite3.Connection], T], identity: str = "") -> T:
     """Run `query` on the file as it is: nothing is locked for long, made, migrated or written.
 
     Raises:
-        DatabaseUnusable: it is not a database of this desk.
+        DatabaseUnusable: it is damaged, or no database of this desk.
     """
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            check(connection)
+            if check(connection):
+                settings.check_identity(connection, identity)
+                check_pages(connection)
             return query(connection)
     except (ForeignDatabase, sqlite3.Error) as error:
         raise DatabaseUnusable(f"{path}: {error}") from error
@@ -81,6 +101,7 @@ class Database:
         self._lock = lock
         self.path = path
         self.journal_mode = journal_mode
+        self._damage: str | None = None
 
     @classmethod
     async def open(cls, path: Path, identity: str = "") -> Self:
@@ -123,8 +144,13 @@ class Database:
         An exception in `body` rolls everything back and reaches the caller. A cancelled caller gets its
         `CancelledError` at once, and the transaction still runs to its end: being cancelled never means "not
         committed".
+
+        Raises:
+            DatabaseDamaged: the file is damaged, now or since earlier; nothing was written.
         """
-        return await _in_thread(self._connection, _whole_transaction, body)
+        if self._damage is not None:
+            raise DatabaseDamaged(self._damage)
+        return await _in_thread(self._connection, self._noticing_damage, _whole_transaction, body)
 
     async def shrink_journal(self) -> None:
         """Leave nothing of deleted rows in the journal; in `TRUNCATE` mode each commit does that already."""
@@ -132,8 +158,27 @@ class Database:
             await _in_thread(self._connection, _truncate_log)
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query` on a view of the data that does not change under it; a write in it is an `OperationalError`."""
-        return await _in_thread(self._connection, _snapshot, query)
+        """Run `query` on a view of the data that does not change under it; a write in it is an `OperationalError`.
+
+        Raises:
+            DatabaseDamaged: what it wanted to read is damaged; other reads may still succeed.
+        """
+        return await _in_thread(self._connection, self._noticing_damage, _snapshot, query)
+
+    def _noticing_damage(
+        self,
+        connection: sqlite3.Connection,
+        run: Callable[[sqlite3.Connection, Callable[[sqlite3.Connection], T]], T],
+        work: Callable[[sqlite3.Connection], T],
+    ) -> T:
+        """Once damage was seen, writing would only spread it, and what is read to decide about money may be wrong."""
+        try:
+            return run(connection, work)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if not _is_damage(error):
+                raise
+            self._damage = str(error)
+            raise DatabaseDamaged(self._damage) from error
 
 
 async def _in_thread(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: Any) -> T:
@@ -146,7 +191,16 @@ async def _in_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
     return await asyncio.shield(future)
 
 
+def _is_damage(error: Exception) -> bool:
+    # So damaged that not even SQLite's own complaint about it is text.
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGE
+
+
 def _whole_transaction(connection: sqlite3.Connection, body: Callable[[sqlite3.Connection], T]) -> T:
+    # What decides about money is read from the file, not from memory: damage to it must be seen before, not after.
+    connection.execute("PRAGMA shrink_memory")
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = body(connection)
@@ -181,12 +235,13 @@ def _prepare(connection: sqlite3.Connection, wanted_mode: str, identity: str) ->
     # First, because a journal mode is written into the file and this one may be somebody else's.
     if check(connection):
         settings.check_identity(connection, identity)
+        check_pages(connection)
     (journal_mode,) = connection.execute(f"PRAGMA journal_mode = {wanted_mode}").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
     migrate(connection)
-    if identity:
+    if identity and settings.get(connection, settings.IDENTITY) is None:
         settings.put(connection, settings.IDENTITY, identity)
     return str(journal_mode).upper()
 

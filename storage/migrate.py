@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from functools import cache
 from importlib import resources
 
 APPLICATION_ID = 0x0DE5C
@@ -38,7 +39,7 @@ def check(connection: sqlite3.Connection) -> int:
     """The schema version the file has now, 0 for an empty one; nothing is written.
 
     Raises:
-        ForeignDatabase: the file belongs to another program or to a newer otpdesk, or lacks a part of its schema.
+        ForeignDatabase: the file belongs to another program or to a newer otpdesk, or is half migrated.
     """
     try:
         return _version(connection)
@@ -48,7 +49,8 @@ def check(connection: sqlite3.Connection) -> int:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    newest = len(migrations())
+    scripts = migrations()
+    newest = len(scripts)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -59,22 +61,30 @@ def _version(connection: sqlite3.Connection) -> int:
             f"this file was written by a newer otpdesk (schema {version}, this one knows {newest}); "
             "install that version, or restore a backup made before the upgrade"
         )
-    if version and _structure(connection) != _structure_of(version):
-        raise ForeignDatabase(
-            f"this file says that it has schema {version}, but something of that is missing; restore a backup"
-        )
+    if version:
+        _check_structure(connection, scripts, version)
     return int(version)
 
 
-def _structure_of(version: int) -> set[tuple[str, str, str]]:
-    """What a database of that version consists of."""
+def _check_structure(connection: sqlite3.Connection, scripts: list[str], version: int) -> None:
+    """Refuse what a migration or a copy that broke off leaves; what somebody has added is theirs."""
+    found, expected = _structure(connection), _structure_after(tuple(scripts[:version]))
+    later = _structure_after(tuple(scripts)) - expected
+    if expected - found or later & found:
+        trouble = "something of that is missing" if expected - found else "something of a later one is in it already"
+        raise ForeignDatabase(f"this file says that it has schema {version}, but {trouble}; restore a backup")
+
+
+@cache
+def _structure_after(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
+    """What a database consists of once these migrations were applied."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        for number, script in enumerate(migrations()[:version], start=1):
+        for number, script in enumerate(scripts, start=1):
             _apply(fresh, number, script)
         return _structure(fresh)
 
 
-def _structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+def _structure(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     """Every table, index, trigger and column by name: what a migration that broke off would lack."""
     parts = {(str(kind), str(name), str(table)) for kind, name, table in connection.execute(_PARTS)}
     tables = [name for kind, name, _ in parts if kind == "table"]
@@ -83,7 +93,7 @@ def _structure(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
         for table in tables
         for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
     }
-    return parts | columns
+    return frozenset(parts | columns)
 
 
 def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:

@@ -17,8 +17,17 @@ ACCOUNT: Final = "account"
 IDENTITY: Final = "identity"
 """The desk that these books belong to: its bot's id."""
 
+BACKED_UP: Final = "backed_up"
+"""When (unix milliseconds) these books were copied; only a backup says so."""
+
+FINGERPRINT: Final = "fingerprint"
+"""What all rows of a backup but this one come to, so that a changed one is noticed."""
+
 RESTORED: Final = "restored"
-"""When (ISO 8601) a backup was put in place; absent once the admins know."""
+"""When (unix milliseconds) these books came from a backup: of older orders more may have been told than they know."""
+
+RESTORE_NEWS: Final = "restore_news"
+"""What the admins are to hear of it (JSON); absent once they know."""
 
 
 def check_identity(connection: sqlite3.Connection, identity: str) -> None:

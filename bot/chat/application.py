@@ -28,6 +28,7 @@ from bot.chat.menus import Menus
 from bot.chat.sender import Sender
 from bot.config import Telegram
 from bot.domain.access import Role
+from bot.domain.notices import Delivered, Delivery
 from bot.services.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,11 @@ class Chat:
             raise in_our_terms(error) from error
         return [update for update in updates if isinstance(update, dict)] if isinstance(updates, list) else []
 
-    async def warn_admins(self, chat_ids: Sequence[int]) -> None:
-        """Say directly, past the outbox, that the database cannot be written."""
-        for chat_id in chat_ids:
-            outcome = await self.sender.send(chat_id, texts.database_unwritable())
-            log.warning("admin chat %s was told that the database cannot be written: %s", chat_id, outcome)
+    async def tell_directly(self, chat_ids: Sequence[int], text: str) -> bool:
+        """Say something past the outbox, which the database carries; say whether it has reached anybody."""
+        outcomes = [await self.sender.send(chat_id, text) for chat_id in chat_ids]
+        log.warning("%d of %d admin chats were told directly", sum(map(_arrived, outcomes)), len(outcomes))
+        return any(map(_arrived, outcomes))
 
     async def close(self) -> None:
         """Close the connections to Telegram."""
@@ -127,6 +128,10 @@ def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Group
     application.add_handler(MessageHandler(filters.COMMAND, _unknown_command))
     application.add_handler(MessageHandler(filters.ChatType.PRIVATE & filters.TEXT, _plain_words))
     application.add_error_handler(_broken)
+
+
+def _arrived(outcome: Delivery) -> bool:
+    return isinstance(outcome, Delivered)
 
 
 def _handler(command: table.Command) -> Any:

@@ -521,9 +521,15 @@ _ALERTS: Mapping[str, str] = {
         "another desk running on this account with the same bot?"
     ),
     "restored": (
-        "These books were restored from a backup on {when}. New orders are stopped: what was ordered after the backup "
-        "is not in them. Live orders are being looked at. Compare with SMSCode's dashboard, and /status shows what "
-        "lives there; then send /resume."
+        "These books were restored from a backup of {taken}. New orders are stopped: what was ordered, paid or said "
+        "since is not in them, and does not count against any limit. Live orders are looked at first. Commands that "
+        "waited in the backup are not carried out: {commands}. Compare with SMSCode's dashboard, and /status shows "
+        "what lives there; then send /resume."
+    ),
+    "restored_order": (
+        "Order #{order} was on its way when the backup was made, and nothing here can prove what became of it. Look "
+        "into the SMSCode dashboard, then send <code>/resolve {order} charged</code> or "
+        "<code>/resolve {order} refunded</code>."
     ),
     "webhook_off": (
         "SMSCode had stopped sending its events here: {reason}. They are switched on again; until they have proven "
@@ -576,8 +582,16 @@ def storage_trouble() -> str:
 
 def database_unwritable() -> str:
     return (
-        "⚠️ I cannot write to my database: the disk may be full or read-only. I order nothing until I can; commands "
-        "wait at Telegram and codes wait at SMSCode. I go on by myself once there is room."
+        "⚠️ I cannot write to my database: the disk may be full or read-only, or another program holds the file. I "
+        "order nothing until I can; commands wait at Telegram and codes wait at SMSCode. I go on by myself after that."
+    )
+
+
+def database_damaged() -> str:
+    return (
+        "⚠️ My database is damaged, so I order nothing and write nothing more into it; commands wait at Telegram and "
+        "codes wait at SMSCode. Stop me, look at the disk, and put the latest backup in place: "
+        "<code>otpdesk restore</code>."
     )
 
 

@@ -1,5 +1,6 @@
 """Who is let in, as what, and with which limits. Every change is one transaction with its audit line."""
 
+import json
 import sqlite3
 from typing import Final
 
@@ -7,7 +8,7 @@ from bot.domain.access import Member, Role
 from bot.domain.errors import NotAMember, Protected
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.services.desk import Desk
-from storage import audit, members, settings
+from storage import audit, members, orders, settings
 
 _QUIET_FOR: Final = 24 * 3600 * 1000
 """Milliseconds between two access notices to one stranger."""
@@ -137,6 +138,24 @@ async def resume(desk: Desk, actor_id: int) -> bool:
         return was_paused
 
     return await desk.transact(body)
+
+
+async def tell_restored(desk: Desk) -> None:
+    """Tell the admins once what a desk whose books came from a backup does not know."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        news = settings.get(connection, settings.RESTORE_NEWS)
+        if news is None:
+            return
+        settings.drop(connection, settings.RESTORE_NEWS)
+        facts = json.loads(news)
+        taken, commands = str(facts["taken"]), int(facts["commands"])
+        desk.alert(connection, f"restored:{desk.now}", what="restored", taken=taken, commands=commands)
+        for order in orders.unclear(connection):
+            desk.alert(connection, f"{order.id}:restored:{desk.now}", what="restored_order", order=order.id)
+        audit.write(connection, desk.now, audit.DESK, "desk.restored", taken=taken, commands=commands)
+
+    await desk.transact(body)
 
 
 async def everybody(desk: Desk) -> list[Member]:

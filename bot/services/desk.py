@@ -17,7 +17,7 @@ from bot.services.hints import Hints, WebhookHealth
 from bot.sms.budget import RequestBudget
 from bot.sms.port import SmsPort
 from storage import members, outbox
-from storage.database import Database
+from storage.database import Database, DatabaseDamaged
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -82,12 +82,15 @@ class Desk:
         return await self.patiently(lambda: self.transact(body))
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat `attempt` for as long as the database cannot be used; whatever else SQLite says is raised."""
+        """Repeat `attempt` for as long as the database cannot be used; whatever else SQLite says is raised.
+
+        A damaged one can not be used again before a backup is restored: whatever waits for it is taken up after that.
+        """
         pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
         while True:
             try:
                 return await attempt()
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, DatabaseDamaged) as error:
                 pause = next(pauses)
                 log.error("cannot use the database (%s); again in %.1f s", error, pause)  # noqa: TRY400
                 await self.clock.sleep(pause)

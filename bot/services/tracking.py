@@ -13,7 +13,7 @@ from bot.domain.orders import Observed, OrderState, RemoteOrder, observe
 from bot.services import guard
 from bot.services.desk import Desk
 from bot.sms.port import Priority
-from storage import audit, ledger, members, orders, outbox
+from storage import audit, ledger, members, orders, outbox, settings
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ def _apply(desk: Desk, connection: sqlite3.Connection, order: Order, remote: Rem
     now = desk.now
     if observed.sms is not None:
         orders.add_sms(connection, order.id, observed.sms, now)
-        outbox.put(connection, _code_notice(order, observed.sms.revision), now)
+        repeated = _may_have_been_told(desk, connection, order)
+        outbox.put(connection, _code_notice(order, observed.sms.revision), now, repeated=repeated)
         audit.write(connection, now, audit.DESK, "order.code", order_id=order.id, revision=observed.sms.revision)
     if remote.status is None and remote.raw_status != order.remote_status:
         facts: dict[str, str | int | None] = {"status": remote.raw_status[:64]}
@@ -79,6 +80,17 @@ def _apply(desk: Desk, connection: sqlite3.Connection, order: Order, remote: Rem
         _tell_change(connection, order, observed, back, now)
     elif _allowed_changed(order, remote):
         outbox.put(connection, notice(order, NoticeKind.CARD, f"card:{_buttons(remote)}"), now)
+
+
+def _may_have_been_told(desk: Desk, connection: sqlite3.Connection, order: Order) -> bool:
+    """Whether a code may have reached its chat after the backup that these books came from.
+
+    Only one that is there at the first look at an order of before: what comes later nobody has seen.
+    """
+    if desk.reconciled.is_set():
+        return False
+    restored = settings.get(connection, settings.RESTORED)
+    return restored is not None and (order.placed_at or 0) < int(restored)
 
 
 def _buttons(remote: RemoteOrder) -> str:

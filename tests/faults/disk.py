@@ -13,7 +13,8 @@ _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _METHODS = 19
 """Words in `sqlite3_io_methods` version 3: the version, then eighteen functions (sqlite.org/c3ref/io_methods.html)."""
 _X_WRITE, _X_SYNC = 3, 5
-_SQLITE_FULL = 13
+FULL, READ_ONLY, FAILING = 13, 8, 10
+"""Why a disk refuses to be written: no room, not allowed, broken (sqlite.org/rescode.html)."""
 
 # The name stays a bare address: SQLite keeps it and reads past its end, so it must not become a copy.
 _Open = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -38,12 +39,13 @@ class _Vfs(ctypes.Structure):
 class Disk:
     """Stands between this process's SQLite and the files that it opens while the disk is entered.
 
-    `copies`: each fsync leaves a copy there of the file as it is then. `full`: every write says that there is no room.
+    `copies`: each fsync leaves a copy there of the file as it is then. `refusal`: what every write is
+    answered, 0 for yes.
     """
 
     def __init__(self, copies: Path | None = None) -> None:
         self.copies = copies
-        self.full = False
+        self.refusal = 0
         self._paths: dict[int, Path] = {}
         self._kept_alive: list[Any] = []
         self._patched: dict[int, int] = {}
@@ -85,7 +87,7 @@ class Disk:
 
     def _written(self, write: Callable[[int, int, int, int], int]) -> Callable[[int, int, int, int], int]:
         def run(file: int, data: int, size: int, offset: int) -> int:
-            return _SQLITE_FULL if self.full else int(write(file, data, size, offset))
+            return self.refusal or int(write(file, data, size, offset))
 
         return run
 

@@ -15,7 +15,7 @@ from bot.services import evidence, ordering
 from bot.services.ordering import OrderCommand
 from storage import ledger, orders
 from tests.clocks import FastClock
-from tests.faults.disk import Disk
+from tests.faults.disk import FULL, Disk
 from tests.scene import HURRY, NOON, Scene, open_scene
 
 ROUNDS = 12
@@ -66,8 +66,8 @@ async def test_a_disk_that_comes_and_goes_loses_no_command_and_buys_none_twice(t
                 scene.say(user_id, "/order whatsapp indonesia")
             for _ in range(60):
                 await asyncio.sleep(dice.uniform(0.002, 0.02))
-                disk.full = not disk.full
-            disk.full = False
+                disk.refusal = 0 if disk.refusal else FULL
+            disk.refusal = 0
             for user_id in people:
                 await scene.hears("", user_id, patience=30)
             await _decided(scene)

@@ -3,41 +3,41 @@
 import asyncio
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from bot import cli
+from bot.clock import moment
 from bot.sandbox.bot_api import ADA, OMAR
-from bot.sandbox.sms_api import Contract
-from tests.scene import Scene, open_scene
+from bot.sandbox.sms_api import Contract, Fault, FaultKind
+from storage import backup
+from storage.database import Database
+from tests.scene import Scene, open_hurried_scene, open_scene
 
 CODE = "48291375"
 
 
 async def back_up(scene: Scene, target: Path) -> None:
-    from storage import backup
-
-    await asyncio.to_thread(backup.back_up, scene.settings.storage.path, target, scene.settings.telegram.bot_id)
+    await asyncio.to_thread(
+        backup.back_up, scene.settings.storage.path, target, scene.settings.telegram.bot_id, moment(scene.clock)
+    )
 
 
 def put_back(scene: Scene, source: Path) -> None:
-    from storage import backup
-
-    backup.restore(source, scene.settings.storage.path, scene.settings.telegram.bot_id, datetime.now(UTC))
+    backup.restore(source, scene.settings.storage.path, scene.settings.telegram.bot_id, moment(scene.clock))
 
 
 @pytest.mark.parametrize("contract", ["guide", "official"])
 async def test_a_restored_desk_takes_no_order_until_told_and_loses_no_code(tmp_path: Path, contract: Contract) -> None:
-    backup = tmp_path / "backup.sqlite3"
+    copy = tmp_path / "backup.sqlite3"
     async with open_scene(tmp_path, contract=contract) as scene:
         before = await scene.order("whatsapp indonesia")
-        await back_up(scene, backup)
+        await back_up(scene, copy)
         after = await scene.order("telegram vietnam")
         telegram, sms, clock = scene.telegram, scene.sms, scene.clock
-    put_back(scene, backup)
+    put_back(scene, copy)
     async with open_scene(
         tmp_path, telegram=telegram, sms=sms, clock=clock, members=False, contract=contract
     ) as restored:
@@ -54,14 +54,14 @@ async def test_a_restored_desk_takes_no_order_until_told_and_loses_no_code(tmp_p
 
 
 async def test_no_code_is_in_a_backup_and_one_that_was_not_told_yet_is_read_again(tmp_path: Path) -> None:
-    backup = tmp_path / "backup.sqlite3"
+    copy = tmp_path / "backup.sqlite3"
     async with open_scene(tmp_path) as scene:
         order = await scene.order("whatsapp indonesia")
         scene.sms.arrive(order.id, CODE)
         await scene.hears(CODE, OMAR, anew=False)
-        await back_up(scene, backup)
-    assert CODE.encode() not in backup.read_bytes()
-    with closing(sqlite3.connect(backup)) as connection:
+        await back_up(scene, copy)
+    assert CODE.encode() not in copy.read_bytes()
+    with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM sms WHERE code IS NOT NULL OR text IS NOT NULL").fetchone() == (
             0,
         )
@@ -84,8 +84,6 @@ def test_the_shell_makes_and_restores_a_backup(tmp_path: Path) -> None:
         return result.exit_code, result.output
 
     async def make_books() -> None:
-        from storage.database import Database
-
         await (await Database.open(database, "7100000001")).close()
 
     configure("7100000001:AAthis_is_a_token_of_the_right_shape_x")
@@ -107,3 +105,39 @@ def test_the_shell_makes_and_restores_a_backup(tmp_path: Path) -> None:
     assert code == 1
     assert "another desk" in said
     assert database.read_bytes() == before
+
+
+async def test_a_code_that_may_have_been_told_before_says_so_and_a_later_one_does_not(tmp_path: Path) -> None:
+    copy = tmp_path / "backup.sqlite3"
+    async with open_scene(tmp_path) as scene:
+        order = await scene.order("whatsapp indonesia")
+        await back_up(scene, copy)
+        scene.sms.arrive(order.id, CODE)
+        await scene.hears(CODE, OMAR, anew=False)
+        telegram, sms, clock = scene.telegram, scene.sms, scene.clock
+    put_back(scene, copy)
+    scene.marks.clear()
+    mark = max(telegram.chats[OMAR].messages)
+    async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False) as restored:
+        restored.marks[OMAR] = mark
+        assert "Sent again" in (await restored.hears(CODE, OMAR)).text
+        sms.arrive(order.id, "555123")
+        assert "Sent again" not in (await restored.hears("555123", OMAR)).text
+
+
+async def test_an_order_on_its_way_at_the_backup_is_an_admins_to_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "backup.sqlite3"
+    async with open_hurried_scene(tmp_path, monkeypatch) as scene:
+        scene.sms.faults.add(Fault(kind=FaultKind.RESET_AFTER, route="POST /v1/orders"))
+        scene.say(OMAR, "/order whatsapp indonesia")
+        await scene.hears("do not order again", OMAR)
+        await back_up(scene, copy)
+        telegram, sms, clock = scene.telegram, scene.sms, scene.clock
+    put_back(scene, copy)
+    async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False) as restored:
+        told = await restored.hears("Order #1 was on its way when the backup was made", ADA, anew=False)
+        assert "/resolve 1 charged" in told.text
+        await restored.ask(ADA, "/resolve 1 charged", "#1")
+        await restored.reconcile()

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from storage import ledger, settings
+from bot.domain.notices import Notice, NoticeKind
+from storage import ledger, outbox, settings
 from storage.backup import RESTORED, BackupUnusable, back_up, restore
 from storage.database import Database, DatabaseInUse, DatabaseUnusable
 from storage.migrate import migrations
+from tests.storage import rows
 from tests.storage.test_database import a_newer_one, a_rollback_database, garbage
 
 NOW = datetime(2026, 3, 14, 5, 0, tzinfo=UTC)
@@ -43,7 +45,7 @@ def facts(path: Path) -> dict[str, str]:
 
 def test_there_and_back_again(books: Path, tmp_path: Path) -> None:
     backup = tmp_path / "backups" / "one.sqlite3"
-    back_up(books, backup, IDENTITY)
+    back_up(books, backup, IDENTITY, NOW)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(books)) as connection, connection:
         connection.execute("UPDATE settings SET value = 'changed' WHERE name = 'fact'")
@@ -52,7 +54,8 @@ def test_there_and_back_again(books: Path, tmp_path: Path) -> None:
         "fact": "kept",
         "identity": IDENTITY,
         "paused": RESTORED,
-        "restored": "2026-03-14T05:00:00+00:00",
+        "restored": str(round(NOW.timestamp() * 1000)),
+        "restore_news": '{"taken": "2026-03-14 05:00 UTC", "commands": 0}',
     }
     assert kept is not None
     assert facts(kept)["fact"] == "changed"
@@ -62,7 +65,7 @@ def test_there_and_back_again(books: Path, tmp_path: Path) -> None:
 
 def test_a_backup_goes_to_an_empty_place_too(books: Path, tmp_path: Path) -> None:
     backup = tmp_path / "one.sqlite3"
-    back_up(books, backup, IDENTITY)
+    back_up(books, backup, IDENTITY, NOW)
     assert restore(backup, tmp_path / "elsewhere" / "desk.db", IDENTITY, NOW) is None
     assert facts(tmp_path / "elsewhere" / "desk.db")["fact"] == "kept"
 
@@ -72,7 +75,7 @@ async def test_it_is_made_beside_a_running_desk(tmp_path: Path) -> None:
     try:
         for number in range(20):
             await database.transact(partial(settings.put, name=f"fact{number}", value="kept"))
-            await asyncio.to_thread(back_up, database.path, tmp_path / f"{number}.sqlite3", IDENTITY)
+            await asyncio.to_thread(back_up, database.path, tmp_path / f"{number}.sqlite3", IDENTITY, NOW)
             assert f"fact{number}" in facts(tmp_path / f"{number}.sqlite3")
     finally:
         await database.close()
@@ -81,7 +84,7 @@ async def test_it_is_made_beside_a_running_desk(tmp_path: Path) -> None:
 async def test_nothing_is_restored_under_a_running_desk(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "desk.db", IDENTITY)
     try:
-        back_up(database.path, tmp_path / "one.sqlite3", IDENTITY)
+        back_up(database.path, tmp_path / "one.sqlite3", IDENTITY, NOW)
         before = database.path.read_bytes()
         with pytest.raises(DatabaseInUse):
             restore(tmp_path / "one.sqlite3", database.path, IDENTITY, NOW)
@@ -129,6 +132,11 @@ def of_another_desk(path: Path) -> None:
         connection.execute("UPDATE settings SET value = '42' WHERE name = 'identity'")
 
 
+def changed_by_hand(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE settings SET value = 'changed' WHERE name = 'fact'")
+
+
 def with_books_that_disagree(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO budget (owner, period, cap, reserved) VALUES (7, '2026-03-14', 9, 5)")
@@ -147,13 +155,14 @@ def with_books_that_disagree(path: Path) -> None:
         (of_a_newer_desk, "newer otpdesk"),
         (of_another_desk, "another desk"),
         (with_books_that_disagree, "books in this file disagree"),
+        (changed_by_hand, "changed after it was made; take another backup"),
     ],
 )
 def test_what_cannot_be_trusted_is_not_restored(
     books: Path, tmp_path: Path, spoil: Callable[[Path], None], advice: str
 ) -> None:
     backup = tmp_path / "one.sqlite3"
-    back_up(books, backup, IDENTITY)
+    back_up(books, backup, IDENTITY, NOW)
     spoil(backup)
     spoiled = backup.read_bytes() if backup.exists() else None
     before, beside = books.read_bytes(), sorted(tmp_path.iterdir())
@@ -192,13 +201,13 @@ def test_a_backup_never_overwrites_anything(books: Path, tmp_path: Path) -> None
     target = tmp_path / "precious"
     target.write_text("precious")
     with pytest.raises(FileExistsError, match="name another file"):
-        back_up(books, target, IDENTITY)
+        back_up(books, target, IDENTITY, NOW)
     assert target.read_text() == "precious"
 
 
 def test_of_nothing_there_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnusable):
-        back_up(tmp_path / "desk.db", tmp_path / "one.sqlite3", IDENTITY)
+        back_up(tmp_path / "desk.db", tmp_path / "one.sqlite3", IDENTITY, NOW)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -206,15 +215,47 @@ def test_a_backup_that_cannot_be_finished_leaves_nothing_behind(books: Path, tmp
     with_books_that_disagree(books)
     beside = sorted(tmp_path.iterdir())
     with pytest.raises(DatabaseUnusable, match="disagree"):
-        back_up(books, tmp_path / "one.sqlite3", IDENTITY)
+        back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
     assert sorted(tmp_path.iterdir()) == beside
 
 
 def test_the_restored_books_agree(books: Path, tmp_path: Path) -> None:
-    back_up(books, tmp_path / "one.sqlite3", IDENTITY)
+    back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
     restore(tmp_path / "one.sqlite3", books, IDENTITY, NOW)
     with closing(sqlite3.connect(books)) as connection:
         connection.row_factory = sqlite3.Row
         assert ledger.discrepancies(connection) == []
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     assert not os.access(books.with_name("desk.db.restoring"), os.F_OK)
+
+
+def test_a_database_is_no_backup_of_itself(books: Path) -> None:
+    before = books.read_bytes()
+    with pytest.raises(BackupUnusable, match="is the database itself"):
+        restore(books, books, IDENTITY, NOW)
+    assert books.read_bytes() == before
+
+
+def test_what_was_on_its_way_is_believed_no_more(tmp_path: Path) -> None:
+    desk, backup = tmp_path / "desk.db", tmp_path / "one.sqlite3"
+    with closing(rows.opened(desk)) as connection:
+        settings.put(connection, settings.IDENTITY, IDENTITY)
+        unclear, live = rows.sent(connection), rows.waiting(connection)
+        letter = Notice(NoticeKind.CARD, rows.GROUP, "card", order_id=live)
+        outbox.put(connection, letter, rows.NOW)
+        said = Notice(NoticeKind.TEXT, rows.GROUP, "text", facts={"text": "your code 4711"})
+        outbox.put(connection, said, rows.NOW)
+        connection.execute(
+            "INSERT INTO inbox VALUES (1, 11, 11, 5, NULL, '{\"code\": \"4711\"}', 'pending', 0, NULL, NULL)"
+        )
+    back_up(desk, backup, IDENTITY, NOW)
+    assert b"4711" not in backup.read_bytes()
+    restore(backup, desk, IDENTITY, NOW)
+    with closing(rows.opened(desk)) as connection:
+        states = dict(connection.execute("SELECT id, state || needs_admin FROM orders").fetchall())
+        letters = connection.execute("SELECT kind, repeated FROM outbox").fetchall()
+        commands = connection.execute("SELECT state, body FROM inbox").fetchall()
+    assert states == {unclear: "unknown1", live: "waiting0"}
+    assert [tuple(row) for row in letters] == [("card", 1)]
+    assert [tuple(row) for row in commands] == [("done", "")]
+    assert facts(desk)["restore_news"].endswith('"commands": 1}')
