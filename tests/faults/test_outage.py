@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.sandbox.bot_api import ADA, OMAR
+from bot.sandbox.bot_api import ADA, OMAR, Fault
 from bot.sandbox.sms_api import Contract
 from storage import ledger
 from tests.clocks import ElasticClock
@@ -13,6 +13,7 @@ from tests.scene import NOON, SPEED, Scene, open_scene
 
 BOB, CARLA, DAN = 2003, 2004, 2005
 DAYS = 3
+HOUR = 3600
 OUTAGE_SPEED = 200_000.0
 TABLES = ("inbox", "outbox", "orders", "entry", "audit", "sms", "settings", "buttons")
 
@@ -55,6 +56,27 @@ async def test_after_three_days_without_both_servers_everything_is_told_once(
         await scene.settle()
         assert await scene.app.desk.database.read(ledger.discrepancies) == []
         assert len(scene.said_by_bot(ADA)) < 12, scene.said_by_bot(ADA)
+
+
+async def test_a_chat_that_must_wait_for_an_hour_holds_nobody_else_up(tmp_path: Path) -> None:
+    clock = ElasticClock(SPEED, NOON)
+    async with open_scene(tmp_path, clock=clock) as scene:
+        await scene.hire(BOB, "Bob")
+        blocked = await scene.order()
+        scene.telegram.fault(Fault(kind="rate_limited", method="sendMessage", chat_id=OMAR, retry_after=HOUR))
+        scene.sms.arrive(blocked.id, code="314159")
+        await scene.until(lambda: bool(scene.telegram.plan.fired))
+        refused_at = scene.telegram.plan.fired[0].at
+        for code in ("111222", "333444"):
+            other = await scene.order("telegram vietnam", BOB)
+            scene.sms.arrive(other.id, code=code)
+            assert (await scene.hears(code, BOB)).sent_at < refused_at + HOUR / 2
+        assert not any("314159" in text for text in scene.said_by_bot(OMAR))
+        clock.run_at(OUTAGE_SPEED / 100)
+        late = await scene.hears("314159", OMAR, patience=30)
+        clock.run_at(SPEED)
+        assert late.sent_at >= refused_at + HOUR
+        assert "Sent again" not in late.text
 
 
 async def _pass_days(scene: Scene) -> None:
