@@ -44,17 +44,18 @@ def write(
 
 def latest(connection: sqlite3.Connection, limit: int, order_id: int | None = None) -> list[Line]:
     """The newest lines first, of one order if it is named."""
+    of_one, values = ("", ()) if order_id is None else ("WHERE order_id = ?", (order_id,))
     rows = connection.execute(
-        "SELECT id, at, actor_id, action, subject, order_id, detail FROM audit"
-        " WHERE ? IS NULL OR order_id = ? ORDER BY id DESC LIMIT ?",
-        (order_id, order_id, limit),
+        f"SELECT id, at, actor_id, action, subject, order_id, detail FROM audit {of_one} ORDER BY id DESC LIMIT ?",
+        (*values, limit),
     )
     return [Line(**{**row, "detail": json.loads(row["detail"])}) for row in map(dict, rows)]
 
 
 def count(connection: sqlite3.Connection, actor_id: int, action: str, since: int) -> int:
-    """How often somebody has done something since that moment."""
+    """How often a person has done something since that moment."""
     (number,) = connection.execute(
-        "SELECT count(*) FROM audit WHERE actor_id = ? AND action = ? AND at >= ?", (actor_id, action, since)
+        "SELECT count(*) FROM audit WHERE actor_id <> 0 AND actor_id = ? AND action = ? AND at >= ?",
+        (actor_id, action, since),
     ).fetchone()
     return int(number)

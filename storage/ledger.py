@@ -17,6 +17,7 @@ from bot.domain.errors import LimitReached
 from bot.domain.limits import Calendar, LimitName, Usage
 from bot.domain.orders import UNDER_WAY
 from storage.members import TEAM
+from storage.orders import OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def _check_order(connection: sqlite3.Connection, account: _Account, amount: int,
     if amount > per_order:
         raise LimitReached(LimitName.PER_ORDER, per_order, per_order, amount)
     (others,) = connection.execute(
-        f"SELECT count(*) FROM orders WHERE member_id = ? AND id <> ? AND state IN ({_quoted(UNDER_WAY)})",
+        f"SELECT count(*) FROM orders WHERE {OPEN} AND member_id = ? AND id <> ? AND state IN ({_quoted(UNDER_WAY)})",
         (account.member_id, account.order_id),
     ).fetchone()
     most = caps[LimitName.ACTIVE_ORDERS]

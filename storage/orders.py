@@ -4,9 +4,13 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from bot.domain.limits import Window
 from bot.domain.orders import Allowed, OrderState, Policy, RemoteOrder, Sms
+
+OPEN: Final = "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
+"""What the index of open orders covers, word for word: a query that also says this reads no order of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,17 +274,17 @@ def by_card(connection: sqlite3.Connection, chat_id: int, message_id: int) -> Or
 
 def watched(connection: sqlite3.Connection) -> list[Order]:
     """Every order whose number is rented, oldest first."""
-    return _many(connection, "state IN ('waiting', 'received') ORDER BY id")
+    return _many(connection, f"{OPEN} AND state IN ('waiting', 'received') ORDER BY id")
 
 
 def unclear(connection: sqlite3.Connection) -> list[Order]:
     """Every order of which nobody knows whether it was placed, oldest first."""
-    return _many(connection, "state = 'unknown' ORDER BY id")
+    return _many(connection, f"{OPEN} AND state = 'unknown' ORDER BY id")
 
 
 def undecided(connection: sqlite3.Connection) -> list[Order]:
     """Every order that may have been placed without anybody knowing, even if it has not been called unclear yet."""
-    return _many(connection, "state IN ('sent', 'unknown') ORDER BY id")
+    return _many(connection, f"{OPEN} AND state IN ('sent', 'unknown') ORDER BY id")
 
 
 def with_open_refund(connection: sqlite3.Connection) -> list[Order]:
@@ -307,15 +311,14 @@ def any_out_of_sight(connection: sqlite3.Connection, apart_from: int, since: int
 
 def interrupted(connection: sqlite3.Connection) -> list[Order]:
     """Orders that a crash left on their way: `reserved` ones never left, `sent` ones may have."""
-    return _many(connection, "state IN ('reserved', 'sent') ORDER BY id")
+    return _many(connection, f"{OPEN} AND state IN ('reserved', 'sent') ORDER BY id")
 
 
 def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order]:
     """A member's orders that have not ended, or everybody's, newest first."""
     return _many(
         connection,
-        "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
-        " AND (? IS NULL OR member_id = ?) ORDER BY id DESC",
+        f"{OPEN} AND (? IS NULL OR member_id = ?) ORDER BY id DESC",
         member_id,
         member_id,
     )
@@ -358,8 +361,8 @@ def purge_codes(connection: sqlite3.Connection, seen_before: int) -> int:
     """
     return connection.execute(
         "UPDATE sms SET code = NULL, text = NULL, purged = 1 WHERE purged = 0 AND seen_at < ?"
-        " AND order_id IN (SELECT id FROM orders WHERE ended_at IS NOT NULL)"
-        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE state IN ('pending', 'sending')"
+        " AND EXISTS (SELECT 1 FROM orders WHERE orders.id = sms.order_id AND orders.ended_at IS NOT NULL)"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE state <> 'sent' AND state IN ('pending', 'sending')"
         "  AND outbox.order_id = sms.order_id AND outbox.revision = sms.revision)",
         (seen_before,),
     ).rowcount
