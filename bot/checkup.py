@@ -18,10 +18,10 @@ import httpx
 from telegram.error import InvalidToken, TelegramError
 
 from bot.chat.connection import make_bot
+from bot.chat.wording import format_amount
 from bot.clock import SystemClock
 from bot.config import Settings
 from bot.domain.errors import SmsError, TokenRejected
-from bot.domain.money import format_amount
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port

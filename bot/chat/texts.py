@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
+from bot.chat.wording import format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
 from bot.domain.access import Member, Role
 from bot.domain.limits import COUNTS, LimitName
-from bot.domain.money import format_amount
 from bot.domain.orders import Offer, OrderState, Sms
 from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
@@ -832,7 +832,8 @@ def _named(offer: Offer) -> str:
 def _number_line(order: Order) -> str:
     if order.phone_number is None:
         return "📱 the number is still to come"
-    return f"📱 <code>{escape(order.phone_number)}</code>"
+    readable = readable_number(order.phone_number)
+    return f"📱 <code>{escape(order.phone_number)}</code>{f' · {readable}' if readable else ''}"
 
 
 def _order_line(order: Order) -> str:

@@ -1,4 +1,4 @@
-"""Money: whole Indonesian rupiah, read strictly and written the way people write it."""
+"""Money: whole Indonesian rupiah, read strictly. How it is written for people is up to `bot.chat.wording`."""
 
 import re
 
@@ -26,11 +26,5 @@ def parse_amount(typed: str) -> int:
         raise WrongUsage(f"“{shown}” is not an amount; write whole rupiah such as 3500")
     amount = int(re.sub(r"[.,_]", "", typed))
     if amount > MOST:
-        raise WrongUsage(f"{format_amount(amount)} is more than the desk handles ({format_amount(MOST)})")
+        raise WrongUsage(f"{typed} is more than the desk handles; the most is {MOST}")
     return amount
-
-
-def format_amount(amount: int) -> str:
-    """Write IDR for people: `Rp 3.500`; a minus sign stands in front of the currency."""
-    sign = "−" if amount < 0 else ""
-    return f"{sign}Rp {abs(amount):,}".replace(",", ".")

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from bot.chat.wording import format_amount
 from bot.domain.limits import LimitName
-from bot.domain.money import format_amount
 from bot.sandbox.bot_api import ADA, OMAR, Message
 from tests.scene import Scene
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.money import format_amount
+from bot.chat.wording import format_amount
 from bot.sandbox.bot_api import OMAR
 from tests.scene import Scene, open_scene
 

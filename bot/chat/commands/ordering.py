@@ -3,8 +3,8 @@
 from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Press
 from bot.chat.visit import Visit
+from bot.chat.wording import format_amount
 from bot.domain.errors import NoSuchOrder, NotNow, PriceRose
-from bot.domain.money import format_amount
 from bot.domain.orders import OrderState
 from bot.services import ordering, tracking
 from bot.services.ordering import OrderCommand

@@ -3,10 +3,10 @@
 from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
+from bot.chat.wording import format_amount
 from bot.domain.access import Role
 from bot.domain.errors import UnknownName
 from bot.domain.limits import LimitName
-from bot.domain.money import format_amount
 from bot.domain.orders import Offer
 from bot.services import spending
 from storage import members, orders
