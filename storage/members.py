@@ -36,6 +36,11 @@ def name_of(connection: sqlite3.Connection, user_id: int) -> str | None:
     return str(row["name"]) if row else None
 
 
+def names(connection: sqlite3.Connection) -> dict[int, str]:
+    """The name last known of everybody who is or was on the allowlist, by their id."""
+    return {row["user_id"]: str(row["name"]) for row in connection.execute("SELECT user_id, name FROM members")}
+
+
 def stranger_name(connection: sqlite3.Connection, user_id: int) -> str | None:
     """The name a stranger gave when they were last noticed."""
     row = connection.execute("SELECT name FROM access_requests WHERE user_id = ?", (user_id,)).fetchone()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import administration, ordering
+from bot.chat.commands import administration, ordering, reporting
 from bot.chat.commands.table import Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
@@ -121,6 +121,7 @@ ACTIONS: Mapping[str, Command] = {
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),
         _action("turn_down", Role.ADMIN, _turn_down),
+        _action("audit_page", Role.ADMIN, reporting.audit_page),
     )
 }
 """Every action of a button that is no command, with the least role that may press it."""

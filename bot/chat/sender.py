@@ -79,14 +79,13 @@ class Sender:
 
         async def send(text: str, parse_mode: str | None) -> Message:
             await self._wait_turn(chat_id, urgent=urgent)
-            reply = ReplyParameters(reply_to, allow_sending_without_reply=True) if reply_to else None
             return await self._bot.send_message(
                 chat_id,
                 text,
                 parse_mode=parse_mode,
                 reply_markup=keyboard,
                 message_thread_id=thread_id,
-                reply_parameters=reply,
+                reply_parameters=_reply(reply_to),
                 link_preview_options=_NO_PREVIEW,
             )
 
@@ -112,6 +111,63 @@ class Sender:
             )
 
         return self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(edit, html)))
+
+    async def photo(
+        self,
+        chat_id: int,
+        picture: bytes,
+        html: str,
+        *,
+        keyboard: InlineKeyboardMarkup | None = None,
+        thread_id: int | None = None,
+        reply_to: int | None = None,
+    ) -> Delivery:
+        """Send one picture with its caption of at most 1024 characters."""
+
+        async def send(text: str, parse_mode: str | None) -> Message:
+            await self._wait_turn(chat_id)
+            return await self._bot.send_photo(
+                chat_id,
+                picture,
+                text,
+                parse_mode=parse_mode,
+                reply_markup=keyboard,
+                message_thread_id=thread_id,
+                reply_parameters=_reply(reply_to),
+            )
+
+        return self._pause(chat_id) or self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(send, html)))
+
+    async def document(
+        self,
+        chat_id: int,
+        name: str,
+        content: bytes,
+        html: str,
+        *,
+        thread_id: int | None = None,
+        reply_to: int | None = None,
+    ) -> Delivery:
+        """Send one file under that name, with a caption of at most 1024 characters."""
+
+        async def send(text: str, parse_mode: str | None) -> Message:
+            await self._wait_turn(chat_id)
+            return await self._bot.send_document(
+                chat_id,
+                content,
+                text,
+                filename=name,
+                parse_mode=parse_mode,
+                message_thread_id=thread_id,
+                reply_parameters=_reply(reply_to),
+            )
+
+        return self._pause(chat_id) or self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(send, html)))
+
+    async def delete(self, chat_id: int, message_id: int) -> Delivery:
+        """Take one of the bot's messages away for everyone; Telegram lets it for 48 hours."""
+        pause = self._pause(chat_id)
+        return pause or self._heed(chat_id, await _outcome(lambda: self._bot.delete_message(chat_id, message_id)))
 
     async def strip(self, chat_id: int, message_id: int) -> None:
         """Take the buttons off a message; if that fails, they are refused when pressed."""
@@ -167,6 +223,10 @@ def _pace_of(chat_id: int) -> _Pace:
     if chat_id < 0:
         return _Pace(_GROUP_PER_MINUTE, _MORE_FOR_CODES["group"], 60.0)
     return _Pace(_PRIVATE_BURST, _MORE_FOR_CODES["private"], float(_PRIVATE_BURST))
+
+
+def _reply(message_id: int | None) -> ReplyParameters | None:
+    return ReplyParameters(message_id, allow_sending_without_reply=True) if message_id else None
 
 
 async def _with_plain_fallback(send: Callable[[str, str | None], Awaitable[T]], html: str) -> T:

@@ -196,6 +196,10 @@ def plain_words() -> str:
     return "I read commands, for example <code>/order whatsapp indonesia</code>. /help shows them all."
 
 
+def file_not_sent(name: str) -> str:
+    return f"Telegram did not take {escape(name)}. Nothing is lost: send the command again in a minute."
+
+
 def repeated(markup: str) -> str:
     """Label a message that may already have arrived."""
     return f"{markup}\n<i>Sent again: the first try may have arrived.</i>"
@@ -653,7 +657,8 @@ def _account_busy(error: errors.AccountBusy, _: ZoneInfo) -> str:
 @failure.register
 def _unknown_name(error: errors.UnknownName, _: ZoneInfo) -> str:
     hint = ", ".join(f"<b>{escape(name)}</b>" for name in error.suggestions)
-    question = f" Did you mean {hint}?" if hint else " /catalog shows what there is."
+    where = "/users shows who is on the list." if "member" in error.kind else "/catalog shows what there is."
+    question = f" Did you mean {hint}?" if hint else f" {where}"
     return f"I know no {error.kind} “{escape(error.typed)}”.{question}"
 
 

@@ -55,13 +55,44 @@ class Visit:
     async def answer(self, html: str, rows: Sequence[keyboards.Row] = ()) -> None:
         """Answer where the command came from; an answer that cannot leave now goes through the outbox."""
         keyboard = await keyboards.make(self.desk, self.member.user_id, rows)
-        reply_to = None if self.private or self.callback_id else self.message_id
+        reply_to = self._reply_to
         outcome = await self.sender.send(
             self.chat_id, html, keyboard=keyboard, thread_id=self.thread_id, reply_to=reply_to
         )
         if not isinstance(outcome, Delivered):
             facts = {"html": html, "reply_to": reply_to, "keyboard": keyboard.to_json() if keyboard else None}
             await self._leave_to_courier(self.chat_id, self.thread_id, facts, outcome)
+
+    async def answer_with_photo(self, picture: bytes | None, html: str, rows: Sequence[keyboards.Row] = ()) -> None:
+        """Answer with a picture and what it means beneath; where it cannot be sent, with the words alone."""
+        if picture is not None:
+            keyboard = await keyboards.make(self.desk, self.member.user_id, rows)
+            outcome = await self.sender.photo(
+                self.chat_id, picture, html, keyboard=keyboard, thread_id=self.thread_id, reply_to=self._reply_to
+            )
+            if isinstance(outcome, Delivered):
+                return
+        await self.answer(html, rows)
+
+    async def answer_with_file(self, name: str, content: bytes, html: str) -> None:
+        """Answer with a file; where it cannot be sent, say so."""
+        outcome = await self.sender.document(
+            self.chat_id, name, content, html, thread_id=self.thread_id, reply_to=self._reply_to
+        )
+        if not isinstance(outcome, Delivered):
+            await self.answer(texts.file_not_sent(name))
+
+    async def replace(self, html: str, rows: Sequence[keyboards.Row] = ()) -> None:
+        """Answer a press by turning its message into another one; what is not a press gets a new message."""
+        if self.callback_id is not None:
+            keyboard = await keyboards.make(self.desk, self.member.user_id, rows)
+            if isinstance(await self.sender.edit(self.chat_id, self.message_id, html, keyboard), Delivered):
+                return
+        await self.answer(html, rows)
+
+    @property
+    def _reply_to(self) -> int | None:
+        return None if self.private or self.callback_id else self.message_id
 
     async def tell(self, user_id: int, html: str) -> bool:
         """Write to somebody in private; say whether they can be written to at all."""

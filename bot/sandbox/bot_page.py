@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.sandbox.telegram_faults import Fault
 from bot.sandbox.telegram_people import PersonError
+from bot.sandbox.telegram_pictures import media_type
 from bot.sandbox.telegram_state import CallbackQuery, Chat, Event, Json, Message
 from bot.sandbox.telegram_world import TelegramWorld
 
@@ -167,7 +168,7 @@ class _Page:
         if found is None:
             return self._json({"error": "no such file"}, 404)
         disposition = {"Content-Disposition": "attachment"}
-        return Response(found[1], media_type="application/octet-stream", headers={**_HEADERS, **disposition})
+        return Response(found[1], media_type=media_type(found[1]), headers={**_HEADERS, **disposition})
 
     def _json(self, body: Any, status: int = 200) -> Response:
         return JSONResponse(body, status, headers=_HEADERS)

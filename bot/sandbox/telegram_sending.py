@@ -6,12 +6,17 @@ from bot.sandbox.telegram_errors import ApiError, bad_request
 from bot.sandbox.telegram_keyboards import parse_markup
 from bot.sandbox.telegram_markup import Entity, detect, in_order, parse_html, trim, utf16_length
 from bot.sandbox.telegram_params import Params, Upload
+from bot.sandbox.telegram_pictures import picture_size
 from bot.sandbox.telegram_state import Chat, Json, Message
 from bot.sandbox.telegram_world import TelegramWorld
 
 _LONGEST_TEXT = 4096
 _LONGEST_CAPTION = 1024
 _LONGEST_ANSWER = 200
+_LARGEST_PHOTO = 10 * 1024 * 1024
+_LARGEST_FILE = 50 * 1024 * 1024
+_LONGEST_SIDES = 10_000
+_MOST_RATIO = 20
 _BOT_UNDOES_FOR_SECONDS = 48 * 3600
 _NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same "
@@ -150,9 +155,9 @@ def send_message(world: TelegramWorld, params: Params) -> Json:
 
 
 def send_document(world: TelegramWorld, params: Params) -> Json:
-    """Send a file."""
+    """Send a file of at most 50 MB."""
     chat = reachable_chat(world, params)
-    upload = _required_upload(params, "document")
+    upload = _required_upload(params, "document", _LARGEST_FILE)
     document: Json = {
         **_store_file(world, upload),
         "file_name": upload.name,
@@ -162,19 +167,27 @@ def send_document(world: TelegramWorld, params: Params) -> Json:
 
 
 def send_photo(world: TelegramWorld, params: Params) -> Json:
-    """Send a picture; its size is not looked at."""
+    """Send a picture of at most 10 MB, whose sides add up to at most 10000 and differ by at most 20 times."""
     chat = reachable_chat(world, params)
-    upload = _required_upload(params, "photo")
-    photo: Json = {**_store_file(world, upload), "width": 800, "height": 600}
+    upload = _required_upload(params, "photo", _LARGEST_PHOTO)
+    size = picture_size(upload.content)
+    if size is None:
+        raise bad_request("IMAGE_PROCESS_FAILED")
+    width, height = size
+    if width + height > _LONGEST_SIDES or max(size) > _MOST_RATIO * min(size):
+        raise bad_request("PHOTO_INVALID_DIMENSIONS")
+    photo: Json = {**_store_file(world, upload), "width": width, "height": height}
     return _post(world, chat, params, {"photo": [photo], **_caption_content(world, params)})
 
 
-def _required_upload(params: Params, name: str) -> Upload:
+def _required_upload(params: Params, name: str, largest: int) -> Upload:
     upload = params.upload(name)
     if upload is None:
         raise bad_request(f"there is no {name} in the request")
     if not upload.content:
         raise bad_request("file must be non-empty")
+    if len(upload.content) > largest:
+        raise ApiError(413)
     return upload
 
 

@@ -13,6 +13,7 @@ from bot.config import Settings
 from bot.domain.limits import Calendar, calendar_at
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.services.catalog import Catalog
+from bot.services.easel import Easel
 from bot.services.hints import Hints, WebhookHealth
 from bot.sms.budget import RequestBudget
 from bot.sms.port import SmsPort
@@ -60,6 +61,7 @@ class Desk:
     placing: set[str] = field(default_factory=set)
     unclear_since: dict[int, float] = field(default_factory=dict)
     reconciled: asyncio.Event = field(default_factory=asyncio.Event)
+    easel: Easel = field(default_factory=Easel)
 
     @property
     def now(self) -> int:

@@ -65,6 +65,11 @@ class HandClock:
         return self.seconds
 
 
+def png(width: int, height: int) -> bytes:
+    """The beginning of a PNG of that size: all that Telegram's limits look at."""
+    return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big")
+
+
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
@@ -475,12 +480,40 @@ class TestFiles:
         assert bytes(await (await sent.document.get_file()).download_as_bytearray()) == content
         assert world.calls[-1].method == "getFile"
 
-    async def test_a_photo_and_a_long_caption(self, bot: Bot) -> None:
-        assert (await bot.send_photo(ADA, b"picture", caption="c" * 1024)).photo
+    async def test_a_photo_and_a_long_caption(self, world: TelegramWorld, bot: Bot) -> None:
+        sent = await bot.send_photo(ADA, png(640, 480), caption="c" * 1024)
+        assert [(photo.width, photo.height) for photo in sent.photo] == [(640, 480)]
+        assert world.files[sent.photo[0].file_id][1] == png(640, 480)
         with pytest.raises(BadRequest, match="essage caption is too long"):
-            await bot.send_photo(ADA, b"picture", caption="c" * 1025)
+            await bot.send_photo(ADA, png(640, 480), caption="c" * 1025)
         with pytest.raises(BadRequest, match="ile must be non-empty"):
             await bot.send_document(ADA, b"", filename="x")
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"no picture", "Image_process_failed"),
+            (b"\x89PNG\r\n\x1a\n", "Image_process_failed"),
+            (b"\xff\xd8\xff", "Image_process_failed"),
+            (png(0, 480), "Image_process_failed"),
+            (png(9000, 1001), "Photo_invalid_dimensions"),
+            (png(2001, 100), "Photo_invalid_dimensions"),
+        ],
+    )
+    async def test_a_photo_that_telegram_would_refuse(self, bot: Bot, content: bytes, reason: str) -> None:
+        with pytest.raises(BadRequest, match=reason):
+            await bot.send_photo(ADA, content)
+
+    async def test_a_jpeg_is_measured_too(self, bot: Bot) -> None:
+        header = b"\xff\xd8\xff\xe0\x00\x04JF\xff\xc0\x00\x11\x08\x01\xe0\x02\x80\x03"
+        assert [(photo.width, photo.height) for photo in (await bot.send_photo(ADA, header)).photo] == [(640, 480)]
+
+    async def test_files_have_a_largest_size(self, bot: Bot) -> None:
+        with pytest.raises(NetworkError, match="Request Entity Too Large"):
+            await bot.send_photo(ADA, png(10, 10) + bytes(10 * 1024 * 1024))
+        assert (await bot.send_document(ADA, bytes(10 * 1024 * 1024 + 1), filename="x")).document
+        with pytest.raises(NetworkError, match="Request Entity Too Large"):
+            await bot.send_document(ADA, bytes(50 * 1024 * 1024 + 1), filename="x")
 
 
 class TestChats:

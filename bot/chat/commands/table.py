@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, ordering, viewing
+from bot.chat.commands import administration, ordering, reporting, viewing
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -128,6 +128,30 @@ COMMANDS: tuple[Command, ...] = (
         "ORDER [charged|refunded]",
         "show the evidence of an order, or decide one that could not be proven",
         ("/resolve 17", "/resolve 17 charged"),
+    ),
+    Command(
+        "audit",
+        Role.ADMIN,
+        reporting.audit,
+        "[person|number|#order] [period]",
+        "who did what, when and why",
+        ("/audit", "/audit +62 812 3456 7890 tuesday", "/audit omar last week", "/audit #17", "/audit 2026-03-14"),
+    ),
+    Command(
+        "spend",
+        Role.ADMIN,
+        reporting.spend,
+        "[period] [day|member|platform|country] [csv]",
+        "what was spent, as a picture with its numbers, or as a file",
+        ("/spend", "/spend today", "/spend month member", "/spend 2026-03 country", "/spend last week csv"),
+    ),
+    Command(
+        "export",
+        Role.ADMIN,
+        reporting.export,
+        "[period]",
+        "every order of a period as a file, without codes",
+        ("/export", "/export last month", "/export 2026-03-01..2026-03-14"),
     ),
 )
 

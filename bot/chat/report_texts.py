@@ -1,0 +1,226 @@
+"""The sentences of the audit, the reports, the exports and the stock watch; the voice is that of `bot.chat.texts`."""
+
+import html
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from bot.chat import texts
+from bot.chat.texts import escape
+from bot.clock import from_milliseconds
+from bot.domain.money import format_amount
+from bot.domain.periods import Period
+from bot.services.reports import By, Report, Totals
+from storage.audit import DESK, Line
+from storage.reports import Row, Told
+
+_LONGEST_CAPTION: Final = 1024
+_MOST_PARTS: Final = 5
+_BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
+_MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held"})
+_NOT_SHOWN: Final = frozenset({"country", "platform", "key"})
+
+AUDIT_WORDS: Mapping[str, str] = {
+    "access.ask": "asked to come in",
+    "chat.allow": "allowed this group",
+    "chat.forget": "left this group",
+    "chat.move": "followed a group that moved",
+    "desk.pause": "stopped new orders",
+    "desk.restored": "was restored from a backup",
+    "desk.resume": "opened new orders again",
+    "guard.begin": "noted SMSCode's abuse guard",
+    "limit.set": "set a limit",
+    "member.allow": "let in",
+    "member.revoke": "took off the list",
+    "member.role": "changed the role of",
+    "order.again": "asked for a fresh number after",
+    "order.cancel": "canceled",
+    "order.cancel_later": "planned the cancel of",
+    "order.canceled": "noted the end of",
+    "order.charged": "noted as paid",
+    "order.code": "delivered a code of",
+    "order.completed": "noted as completed",
+    "order.expired": "noted as expired",
+    "order.finish": "finished",
+    "order.missing": "missed at SMSCode",
+    "order.overcharge": "booked a higher price for",
+    "order.place": "ordered",
+    "order.placed": "rented the number of",
+    "order.refund": "booked the refund of",
+    "order.refuse": "could not place",
+    "order.release": "released the hold of",
+    "order.resend": "asked for another SMS on",
+    "order.resolve": "decided about",
+    "order.strange": "noted a strange status of",
+    "order.unclear": "had no clear answer about",
+    "report.export": "exported orders",
+    "webhook.register": "registered the webhook",
+}
+"""What somebody did, by the audit's word for it; a new word is shown as it is."""
+
+
+# Spending
+
+
+def spending(report: Report) -> str:
+    """The numbers of a report, never longer than the caption of a picture."""
+    total, period = report.total, written(report.period)
+    if not total.placed and not total.held:
+        return f"Nothing was ordered in {period}."
+    lines = [f"<b>{format_amount(total.spent)}</b> · {period}", _fared(total)]
+    if total.held:
+        lines.append(f"{format_amount(total.held)} more is held for orders under way.")
+    for by, title in _BROKEN_DOWN.items():
+        parts = report.parts[by]
+        lines += ["", f"<b>{title}</b>"]
+        lines += [
+            f"{escape(name)} · {format_amount(some.spent)} · {_fared(some)}" for name, some in parts[:_MOST_PARTS]
+        ]
+        if len(parts) > _MOST_PARTS:
+            lines.append(f"… and {len(parts) - _MOST_PARTS} more; the file has them all")
+    return _as_many_as_fit(lines, _LONGEST_CAPTION)
+
+
+def no_picture(numbers: str) -> str:
+    """The same numbers, where the picture could not be drawn."""
+    return f"{numbers}\n\n<i>The picture could not be drawn; the numbers are complete.</i>"
+
+
+def digest(report: Report) -> str:
+    """Last week, for the admins."""
+    return f"🗓 <b>Last week</b>\n{spending(report)}"
+
+
+def plot_subtitle(period: Period, by: By) -> str:
+    """What a picture shows; plain text."""
+    return f"{written(period)} · by {by}"
+
+
+def written(period: Period) -> str:
+    """A period as people write it: `9 – 15 Mar 2026`."""
+    first, last = period.first, period.last
+    if first == last:
+        return f"{first:%a} {_day(first)} {first.year}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} – {_day(last)} {last.year}"
+    return f"{_day(first)} {first.year} – {_day(last)} {last.year}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def _fared(totals: Totals) -> str:
+    """How many orders, how often they led to a code, and how fast."""
+    pieces = [f"{totals.placed} order{'s' if totals.placed != 1 else ''}"]
+    if totals.success is not None:
+        pieces.append(f"{totals.success:.0%} with a code")
+    if totals.typical_seconds is not None:
+        pieces.append(f"half within {lasting(totals.typical_seconds)}")
+    return ", ".join(pieces)
+
+
+def lasting(seconds: int) -> str:
+    """A stretch of time, short."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+# Exports
+
+
+def collecting(done: int, of: int) -> str:
+    """How far a long export is."""
+    return f"Collecting orders: {done} of {of}"
+
+
+def exported(count: int, period: Period) -> str:
+    """What is in the file."""
+    return f"{count} order{'s' if count != 1 else ''}, {written(period)}. No codes are in it; amounts are rupiah."
+
+
+def nothing_to_export(period: Period) -> str:
+    """No order in that time."""
+    return f"No orders in {written(period)}."
+
+
+def too_many_to_export(count: int, most: int) -> str:
+    """A file that the chat does not take."""
+    return (
+        f"That are {count} orders, and a file here holds {most}. Choose a shorter period, or run "
+        "<code>otpdesk export</code> on the desk's machine."
+    )
+
+
+# The audit
+
+
+def audit_page(title: str, lines: Sequence[Told], names: Mapping[int, str], zone: ZoneInfo, *, first: bool) -> str:
+    """One page, the newest line first; each order is explained where it appears first."""
+    if not lines:
+        return f"<b>{escape(title)}</b>\nNothing {'about that in the audit' if first else 'older'}."
+    shown, day, explained = [f"<b>{escape(title)}</b>"], "", set[int]()
+    for told in lines:
+        moment = from_milliseconds(told.line.at).astimezone(zone)
+        if f"{moment:%d %b %Y}" != day:
+            day = f"{moment:%d %b %Y}"
+            shown += ["", f"<b>{moment:%a} {day}</b>"]
+        shown.append(_audit_line(told, moment, names, explained))
+    return _as_many_as_fit(shown, _LONGEST_MESSAGE)
+
+
+def no_such_number(digits: str) -> str:
+    """A phone number that no order had."""
+    return f"No order of this desk had the number <code>+{escape(digits)}</code>. Write it with its country's code."
+
+
+def _audit_line(told: Told, moment: datetime, names: Mapping[int, str], explained: set[int]) -> str:
+    line = told.line
+    who = "I" if line.actor_id == DESK else escape(names.get(line.actor_id, line.actor_id))
+    pieces = [f"{moment:%H:%M} <b>{who}</b> {escape(AUDIT_WORDS.get(line.action, line.action))}"]
+    if line.subject is not None and line.subject != line.actor_id:
+        pieces.append(f" {escape(names.get(line.subject, line.subject))}")
+    if told.order is not None:
+        pieces.append(f" #{told.order['id']}")
+        if line.order_id not in explained:
+            explained.add(line.order_id or 0)
+            pieces.append(_explained(told.order, line, names))
+    return "".join([*pieces, _detail(line)])
+
+
+def _explained(order: Row, line: Line, names: Mapping[int, str]) -> str:
+    pieces = [str(order["platform"]), str(order["country"]), str(order["phone_number"] or "no number")]
+    member_id = int(order["member_id"] or 0)
+    if member_id != line.actor_id:
+        pieces.append(f"for {names.get(member_id, member_id)}")
+    note = f": “{html.escape(str(order['note']), quote=False)}”" if order["note"] else ""
+    return f" ({', '.join(map(escape, pieces))}{note})"
+
+
+def _detail(line: Line) -> str:
+    shown = [
+        f"{escape(name)} {format_amount(value) if name in _MONEY and type(value) is int else escape(value)}"
+        for name, value in line.detail.items()
+        if name not in _NOT_SHOWN and value not in (None, "")
+    ]
+    return f" · {', '.join(shown)}" if shown else ""
+
+
+# Pieces
+
+
+_LONGEST_MESSAGE: Final = 3900
+"""UTF-16 units of a page; the rest of Telegram's 4096 is a margin."""
+
+
+def _as_many_as_fit(lines: Sequence[str], most: int) -> str:
+    """The first lines that fit into so many of Telegram's characters (UTF-16 units, without the tags)."""
+    kept, room = [], most - 2
+    for line in lines:
+        room -= len(texts.plain(line).encode("utf-16-le")) // 2 + 1
+        if room < 0:
+            kept.append("…")
+            break
+        kept.append(line)
+    return "\n".join(kept)
