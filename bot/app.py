@@ -7,12 +7,15 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from bot.chat import texts
 from bot.chat.application import Chat, make_chat
 from bot.clock import Clock, SystemClock
 from bot.config import Settings
+from bot.metrics import Metrics
+from bot.pulse import SMSCODE, Pulse
 from bot.services import access, evidence
 from bot.services.catalog import Catalog
 from bot.services.desk import Desk
@@ -20,12 +23,13 @@ from bot.services.hints import Hints
 from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port
-from bot.sms.wire import Wire
+from bot.sms.wire import Call, Note, Wire
 from bot.web.server import Website
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
 from bot.workers.housekeeping import Housekeeping
 from bot.workers.intake import Intake
+from bot.workers.lookout import Lookout
 from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watcher import Watcher
@@ -102,7 +106,9 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
         client = await stack.enter_async_context(make_client(config.smscode.base_url, config.smscode.secret))
         requests = RequestBudget(config.smscode.requests_per_minute, clock)
         stack.push_async_callback(requests.close)
-        sms = make_port(config.smscode.contract, Wire(client, requests, clock), clock)
+        metrics, pulse = Metrics(), Pulse(clock)
+        wire = Wire(client, requests, clock, _noting(metrics, pulse))
+        sms = make_port(config.smscode.contract, wire, clock)
         desk = Desk(
             settings=config,
             database=database,
@@ -111,6 +117,8 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
             catalog=Catalog(sms, clock, config.ordering.aliases),
             clock=clock,
             hints=Hints(clock),
+            pulse=pulse,
+            metrics=metrics,
         )
         owners = frozenset(config.access.owners)
         await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))
@@ -130,9 +138,19 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
     web = desk.settings.web
     if web.address is not None:
         workers.append(Worker("website", Website(desk, web.address).run))
+        workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
     if web.public_url:
         workers.append(Worker("registrar", Registrar(desk).run))
     return workers
+
+
+def _noting(metrics: Metrics, pulse: Pulse) -> Note:
+    def note(call: Call, status: int | None, seconds: float) -> None:
+        metrics.called_smscode(call.method, call.path, str(status or "none"), seconds)
+        if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.UNAUTHORIZED:
+            pulse.heard(SMSCODE)
+
+    return note
 
 
 class _RestartReport:
@@ -148,6 +166,7 @@ class _RestartReport:
         self._told: set[str] = set()
 
     async def __call__(self, worker: Worker) -> None:
+        self._desk.metrics.restarts.labels(worker.name).inc()
         try:
             await self._desk.transact(lambda connection: self._alert(connection, worker))
         except sqlite3.Error as error:

@@ -346,6 +346,18 @@ def _address(listen: str) -> Address:
     return Address(host, number)
 
 
+class Backup(_Section):
+    """How often the desk copies its books by itself, and how many copies it keeps."""
+
+    every: Annotated[Whole, _whole(0, 31 * 86_400, "whole seconds")] = 86_400
+    keep: Annotated[Whole, _whole(1, 1000)] = 14
+    folder: Annotated[Location | None, Field(description="a path in quotes")] = None
+
+    def folder_of(self, database: Path) -> Path:
+        """Where copies of that database go."""
+        return self.folder or database.parent / "backups"
+
+
 class Retention(_Section):
     """How long secrets are kept."""
 
@@ -379,6 +391,7 @@ class Settings(BaseSettings):
     ordering: Ordering = Ordering()
     polling: Polling = Polling()
     web: Web = Web()
+    backup: Backup = Backup()
     retention: Retention = Retention()
     logging: Logging = Logging()
 

@@ -102,6 +102,12 @@ class Database:
         self.path = path
         self.journal_mode = journal_mode
         self._damage: str | None = None
+        self._failed_to_write = False
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the last transaction could be written, as far as that depends on the file and its disk."""
+        return self._damage is None and not self._failed_to_write
 
     @classmethod
     async def open(cls, path: Path, identity: str = "") -> Self:
@@ -150,7 +156,13 @@ class Database:
         """
         if self._damage is not None:
             raise DatabaseDamaged(self._damage)
-        return await _in_thread(self._connection, self._noticing_damage, _whole_transaction, body)
+        try:
+            result: T = await _in_thread(self._connection, self._noticing_damage, _whole_transaction, body)
+        except sqlite3.OperationalError:
+            self._failed_to_write = True
+            raise
+        self._failed_to_write = False
+        return result
 
     async def shrink_journal(self) -> None:
         """Leave nothing of deleted rows in the journal; in `TRUNCATE` mode each commit does that already."""

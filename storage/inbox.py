@@ -76,3 +76,9 @@ def depth(connection: sqlite3.Connection) -> int:
     """How many updates wait."""
     (count,) = connection.execute("SELECT count(*) FROM inbox WHERE state = 'pending'").fetchone()
     return int(count)
+
+
+def oldest(connection: sqlite3.Connection) -> int | None:
+    """Since when (unix ms) the oldest update waits, or None if none does."""
+    (since,) = connection.execute("SELECT min(received_at) FROM inbox WHERE state = 'pending'").fetchone()
+    return since if since is None else int(since)

@@ -287,6 +287,20 @@ def undecided(connection: sqlite3.Connection) -> list[Order]:
     return _many(connection, f"{OPEN} AND state IN ('sent', 'unknown') ORDER BY id")
 
 
+def count_by_state(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many orders there are in each state, those without any included."""
+    rows = connection.execute("SELECT state, count(*) AS number FROM orders GROUP BY state")
+    return dict.fromkeys(map(str, OrderState), 0) | {row["state"]: row["number"] for row in rows}
+
+
+def held(connection: sqlite3.Connection) -> int:
+    """The money (IDR) on hold for orders whose outcome is open."""
+    (amount,) = connection.execute(
+        "SELECT coalesce(sum(held), 0) FROM orders WHERE state IN ('reserved', 'sent', 'unknown')"
+    ).fetchone()
+    return int(amount)
+
+
 def with_open_refund(connection: sqlite3.Connection) -> list[Order]:
     """Every expired order of which it is open whether its money came back, oldest first."""
     return _many(connection, "refund_open = 1 ORDER BY id")

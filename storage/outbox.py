@@ -132,6 +132,12 @@ def depth(connection: sqlite3.Connection) -> Mapping[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+def oldest(connection: sqlite3.Connection) -> int | None:
+    """Since when (unix ms) the oldest letter waits, or None if none does."""
+    (since,) = connection.execute("SELECT min(created_at) FROM outbox WHERE state IN ('pending', 'sending')").fetchone()
+    return since if since is None else int(since)
+
+
 def forget(connection: sqlite3.Connection, sent_before: int) -> int:
     """Delete letters that arrived before that moment; return how many."""
     return connection.execute("DELETE FROM outbox WHERE state = 'sent' AND sent_at < ?", (sent_before,)).rowcount

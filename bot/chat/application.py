@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from telegram import Update
 from telegram.error import TelegramError
@@ -21,7 +22,7 @@ from telegram.ext import (
 
 from bot.chat import failures, groups, presses, texts
 from bot.chat.commands import table
-from bot.chat.connection import DeskBot, in_our_terms, make_bot
+from bot.chat.connection import DeskBot, Note, in_our_terms, make_bot
 from bot.chat.delivery import Deliverer
 from bot.chat.gate import DeskContext, Gate
 from bot.chat.menus import Menus
@@ -29,11 +30,13 @@ from bot.chat.sender import Sender
 from bot.config import Telegram
 from bot.domain.access import Role
 from bot.domain.notices import Delivered, Delivery
+from bot.pulse import TELEGRAM
 from bot.services.desk import Desk
 
 log = logging.getLogger(__name__)
 
 Raw = Mapping[str, Any]
+_UNKNOWN_BOT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND)
 _Application = Application[DeskBot, DeskContext, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
 
 
@@ -66,6 +69,17 @@ class Chat:
         except TelegramError as error:
             raise in_our_terms(error) from error
         return [update for update in updates if isinstance(update, dict)] if isinstance(updates, list) else []
+
+    async def ask(self) -> None:
+        """Ask Telegram for the least it can tell.
+
+        Raises:
+            ChatError: there is no answer, or none that helps.
+        """
+        try:
+            await self.bot.get_me()
+        except TelegramError as error:
+            raise in_our_terms(error) from error
 
     async def tell_directly(self, chat_ids: Sequence[int], text: str) -> bool:
         """Say something past the outbox, which the database carries; say whether it has reached anybody."""
@@ -104,7 +118,7 @@ def make_chat(desk: Desk, config: Telegram) -> Chat:
     """Build the bot and its handlers; nothing is sent yet."""
     application: _Application = (
         Application.builder()
-        .bot(make_bot(config))
+        .bot(make_bot(config, _noting(desk)))
         .context_types(ContextTypes(context=DeskContext))
         .concurrent_updates(True)
         .updater(None)
@@ -115,6 +129,17 @@ def make_chat(desk: Desk, config: Telegram) -> Chat:
     menus = Menus(application.bot, _menu)
     _add_handlers(application, Gate(desk, sender, menus), groups.Groups(desk, sender))
     return Chat(application, sender, Deliverer(desk, sender), menus)
+
+
+def _noting(desk: Desk) -> Note:
+    """Count each call, and take an answer for a sign of life unless it says that nobody knows this bot."""
+
+    def note(method: str, status: int | None, seconds: float) -> None:
+        desk.metrics.called_telegram(method, str(status or "none"), seconds)
+        if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _UNKNOWN_BOT:
+            desk.pulse.heard(TELEGRAM)
+
+    return note
 
 
 def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Groups) -> None:

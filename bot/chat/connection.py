@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -46,7 +48,32 @@ class DeskBot(ExtBot[None]):
         await asyncio.gather(*(request.shutdown() for request in self._request))
 
 
-def make_bot(config: Telegram) -> DeskBot:
+Note = Callable[[str, int | None, float], None]
+"""What is told of each call: the method, the HTTP status of the answer, None where none came, and the seconds."""
+
+
+def _unnoted(method: str, status: int | None, seconds: float) -> None:
+    del method, status, seconds
+
+
+class _NotedRequest(HTTPXRequest):
+    """PTB's transport, which tells of each call; the address itself holds the token and goes no further."""
+
+    def __init__(self, note: Note, **options: Any) -> None:
+        super().__init__(**options)
+        self._note = note
+
+    async def do_request(self, url: str, method: str, *details: Any, **more: Any) -> tuple[int, bytes]:
+        """Send it, and note it."""
+        started, status = time.monotonic(), None
+        try:
+            status, content = await super().do_request(url, method, *details, **more)
+            return status, content
+        finally:
+            self._note(url.rpartition("/")[2], status, time.monotonic() - started)
+
+
+def make_bot(config: Telegram, note: Note = _unnoted) -> DeskBot:
     """The bot for the server that the configuration names; nothing is sent yet."""
     # Else PTB warns about the type of the pause in each RetryAfter, and warnings are errors here.
     os.environ.setdefault("PTB_TIMEDELTA", "true")
@@ -54,8 +81,8 @@ def make_bot(config: Telegram) -> DeskBot:
         config.secret,
         base_url=f"{config.base_url}/bot",
         base_file_url=f"{config.base_url}/file/bot",
-        request=_request(connections=64),
-        get_updates_request=_request(connections=8),
+        request=_request(note, connections=64),
+        get_updates_request=_request(note, connections=8),
         defaults=Defaults(parse_mode="HTML"),
     )
 
@@ -72,8 +99,9 @@ def in_our_terms(error: TelegramError) -> ChatError:
     return ChatUnreachable(type(error).__name__ if isinstance(error, NetworkError) else error.message)
 
 
-def _request(connections: int) -> HTTPXRequest:
-    return HTTPXRequest(
+def _request(note: Note, connections: int) -> HTTPXRequest:
+    return _NotedRequest(
+        note,
         connection_pool_size=connections,
         connect_timeout=5.0,
         read_timeout=10.0,

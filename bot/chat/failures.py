@@ -17,20 +17,23 @@ async def run(command: Command, visit: Visit) -> bool:
 
     False when it was turned down or failed in a known way: then trying the very same again is safe.
     """
-    refused = False
+    outcome, refused = "done", False
     try:
         try:
             visit.require(command.needed)
             await command.run(visit)
         except DeskError as error:
-            refused = True
+            outcome, refused = "refused", True
             await _say_no(command, visit, error)
     except sqlite3.Error:
+        outcome = "failed"
         log.exception("/%s by %s: the database cannot be used", command.name, visit.member.user_id)
         await _apologise(visit, texts.storage_trouble())
     except Exception:
+        outcome = "failed"
         log.exception("/%s by %s broke off", command.name, visit.member.user_id)
         await _apologise(visit, texts.internal_error())
+    visit.desk.metrics.commands.labels(command.name, outcome).inc()
     return not refused
 
 

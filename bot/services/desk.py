@@ -12,6 +12,8 @@ from bot.clock import Clock, milliseconds, moment
 from bot.config import Settings
 from bot.domain.limits import Calendar, calendar_at
 from bot.domain.notices import Notice, NoticeKind, Urgency
+from bot.metrics import Metrics
+from bot.pulse import Pulse
 from bot.services.catalog import Catalog
 from bot.services.easel import Easel
 from bot.services.hints import Hints, WebhookHealth
@@ -45,7 +47,8 @@ class Desk:
     the commands that are placing an order right now, so that nobody takes theirs for left over. `unclear_since`
     says since when (monotonic seconds) this process has known an order as unclear. `reconciled`
     is set once every order that lived at the start has been looked at: no new one is placed before. `hints` are
-    orders that SMSCode's webhooks spoke of, `webhooks` says how far they can be relied on.
+    orders that SMSCode's webhooks spoke of, `webhooks` says how far they can be relied on. `pulse` knows which loops
+    turn and which servers answer, `metrics` counts what is done.
     """
 
     settings: Settings
@@ -55,6 +58,8 @@ class Desk:
     catalog: Catalog
     clock: Clock
     hints: Hints
+    pulse: Pulse
+    metrics: Metrics
     webhooks: WebhookHealth = field(default_factory=WebhookHealth)
     signals: Signals = field(default_factory=Signals)
     creating: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -38,7 +38,10 @@ async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
         _apply(desk, connection, order, remote, observed)
         return known(connection, order_id)
 
-    return await desk.transact(body)
+    recorded = await desk.transact(body)
+    if observed.sms is not None and observed.sms.revision == 1 and order.placed_at is not None:
+        desk.metrics.time_to_code.observe(max(0, desk.now - order.placed_at) / 1000)
+    return recorded
 
 
 def _differs(order: Order, remote: RemoteOrder) -> bool:

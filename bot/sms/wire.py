@@ -8,7 +8,7 @@ import asyncio
 import email.utils
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from http import HTTPStatus
@@ -70,13 +70,22 @@ class Answer:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
+Note = Callable[[Call, int | None, float], None]
+"""What is told of each call: the HTTP status of its answer, None where none came, and the seconds it took."""
+
+
+def _unnoted(call: Call, status: int | None, seconds: float) -> None:
+    del call, status, seconds
+
+
 class Wire:
     """Sends calls through one HTTP client and one request budget."""
 
-    def __init__(self, client: httpx.AsyncClient, budget: RequestBudget, clock: Clock) -> None:
+    def __init__(self, client: httpx.AsyncClient, budget: RequestBudget, clock: Clock, note: Note = _unnoted) -> None:
         self._client = client
         self._budget = budget
         self._clock = clock
+        self._note = note
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -103,6 +112,7 @@ class Wire:
         return answer
 
     async def _request(self, call: Call) -> tuple[httpx.Response, bytes]:
+        started, status = self._clock.monotonic(), None
         headers = {"Accept": "application/json", **(call.headers or {})}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
@@ -113,11 +123,15 @@ class Wire:
                     call.method, call.path, params=call.params, content=call.body, headers=headers
                 ) as response,
             ):
-                return response, await _read(response)
+                content = await _read(response)
+                status = response.status_code
+                return response, content
         except _NEVER_LEFT as error:
             raise NotSent(f"no connection to SMSCode ({type(error).__name__})") from error
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise Unclear(f"no whole answer from SMSCode ({type(error).__name__})") from error
+        finally:
+            self._note(call, status, self._clock.monotonic() - started)
 
     def _decode(self, call: Call, response: httpx.Response, content: bytes) -> Answer:
         try:

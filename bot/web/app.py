@@ -1,4 +1,7 @@
-"""The routes. An event is only a hint: it names an order to look at now, and nothing in it is believed or kept."""
+"""The routes: how the desk is, what it has counted, and the door for SMSCode's events.
+
+An event is only a hint: it names an order to look at now, and nothing in it is believed or kept.
+"""
 
 import asyncio
 import json
@@ -13,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bot.metrics import CONTENT_TYPE
+from bot.services import figures, readiness
 from bot.services.desk import Desk
 from bot.services.webhooks import PATH
 from bot.web.signatures import HEADER, is_signed
@@ -40,6 +45,8 @@ def web_app(desk: Desk) -> Starlette:
     return Starlette(
         routes=[
             Route("/healthz", site.health, methods=["GET"]),
+            Route("/readyz", site.ready, methods=["GET"]),
+            Route("/metrics", site.metrics, methods=["GET"]),
             Route(PATH, site.take_event, methods=["POST"]),
         ]
     )
@@ -58,6 +65,24 @@ class _Site:
         except (sqlite3.Error, TimeoutError):
             return JSONResponse({"status": "unwell"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return JSONResponse({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """200 while the loops turn, both servers answer and the database can be written; else what is missing."""
+        missing = readiness.missing(self._desk)
+        if missing:
+            return JSONResponse({"status": "not ready", "missing": missing}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(self, _request: Request) -> Response:
+        """Everything that is counted, for Prometheus; 503 while the database cannot be read."""
+        missing = readiness.missing(self._desk)
+        self._desk.metrics.show("ready", "1 while /readyz says so", not missing)
+        try:
+            async with asyncio.timeout(_SLOWEST_LOOK):
+                page = await figures.take(self._desk)
+        except (sqlite3.Error, TimeoutError):
+            return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        return Response(page, media_type=CONTENT_TYPE)
 
     async def take_event(self, request: Request) -> Response:
         """Take a signed event and wake the watcher for its order."""

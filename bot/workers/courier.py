@@ -63,7 +63,9 @@ class Courier:
                 if self._date_was_set_back():
                     await self._hurry()
                 await self._start_due()
-                await wait_for(self._desk.signals.outbox, self._desk.clock, await self._wait_seconds())
+                seconds = await self._wait_seconds()
+                self._desk.pulse.beat("courier", seconds)
+                await wait_for(self._desk.signals.outbox, self._desk.clock, seconds)
         except asyncio.CancelledError:
             await finish([*self._codes.values(), *self._others.values()])
             raise
@@ -120,6 +122,8 @@ class Courier:
             await self._desk.insist(
                 lambda connection: outbox.delivered(connection, letter.id, outcome.message_id, self._desk.now)
             )
+            if letter.notice.kind is NoticeKind.CODE:
+                self._desk.metrics.push_delay.observe(max(0, self._desk.now - letter.created_at) / 1000)
         elif isinstance(outcome, TryLater):
             await self._postpone(letter, outcome)
         elif isinstance(outcome, Moved):

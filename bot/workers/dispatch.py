@@ -33,6 +33,7 @@ class Dispatch:
         try:
             while True:
                 await self._start_waiting()
+                self._desk.pulse.beat("dispatch", _LOOK_AGAIN)
                 await wait_for(self._desk.signals.inbox, self._desk.clock, _LOOK_AGAIN)
         except asyncio.CancelledError:
             await finish(self._busy.values())

@@ -35,6 +35,7 @@ class Housekeeping:
             await self.tidy()
             # Only now: a desk that can no longer write its database is not well.
             await asyncio.to_thread(heartbeat_of(self._desk.database.path).touch)
+            self._desk.pulse.beat("housekeeping", _EVERY)
             await self._desk.clock.sleep(_EVERY)
 
     async def tidy(self) -> None:

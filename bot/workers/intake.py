@@ -26,6 +26,9 @@ _REJECTIONS_BEFORE_EXIT: Final = 3
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
+_LONGEST_TURN: Final = 90.0
+"""Seconds for one long poll and the longest pause after it."""
+
 _STRANGER_UPDATES: Final = 5
 _STRANGER_SECONDS: Final = 3600.0
 _STRANGERS_REMEMBERED: Final = 10_000
@@ -51,6 +54,7 @@ class Intake:
         """Ask, keep, confirm; for ever."""
         while True:
             asked_at, offset = self._desk.clock.monotonic(), self._offset
+            self._desk.pulse.beat("intake", _LONGEST_TURN)
             try:
                 updates = await self._fetch(self._offset)
             except SecondBot as error:

@@ -110,6 +110,7 @@ class Watcher:
                     self._start_list()
                     self._start_due()
                     seconds = self._wait_seconds()
+                self._desk.pulse.beat("watcher", seconds)
                 await wait_for(self._desk.signals.watch, self._desk.clock, seconds)
         except asyncio.CancelledError:
             await finish([*self._reading.values(), *self._beside.values()])

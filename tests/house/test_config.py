@@ -153,6 +153,7 @@ OVERRIDES: dict[str, tuple[str, str, object]] = {
     "OTPDESK_POLLING__INTERVAL": ("polling.interval", "2.5", 2.5),
     "OTPDESK_WEB__LISTEN": ("web.listen", "[::1]:8080", "[::1]:8080"),
     "OTPDESK_SMSCODE__WEBHOOK_SECRET": ("smscode.signing_secret", "s" * 16, "s" * 16),
+    "OTPDESK_BACKUP__EVERY": ("backup.every", "0", 0),
     "OTPDESK_RETENTION__CODES": ("retention.codes", "3600", 3600),
     "OTPDESK_LOGGING__LEVEL": ("logging.level", "DEBUG", "DEBUG"),
 }
@@ -344,6 +345,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("polling", "interval = 1.9", "expected seconds from 2 to 300"),
     ("polling", "interval = nan", "expected seconds from 2 to 300"),
     ("polling", "interval = true", "expected a number, not true or false"),
+    ("backup", "every = -1", "expected whole seconds from 0 to 2678400"),
+    ("backup", "keep = 0", "expected a whole number from 1 to 1000"),
+    ("backup", "folder = 5", "expected a path in quotes"),
     ("retention", "codes = 59", "expected whole seconds from 60 to 2592000"),
     ("logging", 'level = "CHATTY"', "expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ("logging", 'format = "xml"', "expected 'console' or 'json'"),

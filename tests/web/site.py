@@ -1,0 +1,42 @@
+"""A running desk with its web server, as the tests of the web see it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.scene import Scene, open_scene
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def open_web(folder: Path, **more: Any) -> AsyncIterator[tuple[Scene, httpx.AsyncClient]]:
+    """A desk that serves its pages, and a client for them."""
+    port = free_port()
+    more["web"] = {"listen": f"127.0.0.1:{port}", **more.get("web", {})}
+    async with (
+        open_scene(folder, **more) as scene,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0) as client,
+    ):
+        await answers(client)
+        yield scene, client
+
+
+async def answers(client: httpx.AsyncClient, path: str = "/healthz", status: int = 200) -> None:
+    """Wait until a page answers as it should."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(httpx.ConnectError):
+                if (await client.get(path)).status_code == status:
+                    return
+            await asyncio.sleep(0.02)
