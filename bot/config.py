@@ -259,6 +259,8 @@ class Limits(_Section):
     team_monthly: Amount = 5_000_000
     active_orders: Count = 3
     cancels_per_day: Count = 20
+    approve_above: Annotated[Whole | None, _whole(0, MOST, "a whole amount of rupiah")] = None
+    approve_within: Annotated[Whole, _whole(60, 7 * 86_400, "whole seconds")] = 3600
     timezone: Zone = "Asia/Jakarta"
 
     @property

@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.domain.errors import LimitReached
-from bot.domain.limits import Calendar, LimitName, Usage
+from bot.domain.limits import Calendar, LimitName, Usage, warning_level
 from bot.domain.orders import UNDER_WAY
 from storage.members import TEAM
 from storage.orders import OPEN
+
+_BUDGET_NAMES = (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
+"""The limits behind the budgets of an order, in the order of `_Account.budgets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,7 @@ def hold(
     if account.held:
         raise ValueError(f"order {order_id} already holds {account.held}")
     _check_order(connection, account, amount, caps)
-    names = (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
-    for name, (owner, period) in zip(names, account.budgets, strict=True):
+    for name, (owner, period) in zip(_BUDGET_NAMES, account.budgets, strict=True):
         _reserve(connection, owner, period, amount, name, caps[name], calendar)
     connection.execute("UPDATE orders SET held = ? WHERE id = ?", (amount, order_id))
     _enter(connection, account, "free", "held", amount, "hold", now)
@@ -119,6 +121,37 @@ def usage(connection: sqlite3.Connection, owner: int, period: str) -> Usage:
         "SELECT reserved, settled FROM budget WHERE owner = ? AND period = ?", (owner, period)
     ).fetchone()
     return Usage(held=row["reserved"], spent=row["settled"]) if row else Usage(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A money limit that has newly reached a warning level (percent): whose it is, and how far it is used (IDR)."""
+
+    name: LimitName
+    owner: int
+    period: str
+    level: int
+    used: int
+    cap: int
+
+
+def crossings(connection: sqlite3.Connection, order_id: int) -> list[Crossing]:
+    """The limits of an order's day and month that have reached a level which was not told in that window yet.
+
+    Each is marked as told: call it in the transaction that moved the money and that keeps the news.
+    """
+    account = _account(connection, order_id)
+    found: list[Crossing] = []
+    for name, (owner, period) in zip(_BUDGET_NAMES, account.budgets, strict=True):
+        row = connection.execute(
+            "SELECT reserved + settled AS used, cap, warned FROM budget WHERE owner = ? AND period = ?",
+            (owner, period),
+        ).fetchone()
+        level = warning_level(row["used"], row["cap"])
+        if level > row["warned"]:
+            connection.execute("UPDATE budget SET warned = ? WHERE owner = ? AND period = ?", (level, owner, period))
+            found.append(Crossing(name, owner, period, level, row["used"], row["cap"]))
+    return found
 
 
 def booked(connection: sqlite3.Connection) -> tuple[int, int]:

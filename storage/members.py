@@ -84,20 +84,69 @@ def install_owners(connection: sqlite3.Connection, owners: frozenset[int], now: 
         )
 
 
-def limits_of(connection: sqlite3.Connection, user_id: int, defaults: Mapping[LimitName, int]) -> dict[LimitName, int]:
-    """Every limit that binds a member: the defaults, overlaid with what was set for the team and for them."""
+def limits_of(
+    connection: sqlite3.Connection, user_id: int, defaults: Mapping[LimitName, int], now: int
+) -> dict[LimitName, int]:
+    """Every limit that binds a member at `now`: the defaults, overlaid with what was set for the team and for them."""
+    lasting = lasting_limits_of(connection, user_id, defaults)
+    return lasting | {name: limit.amount for name, limit in temporary_limits_of(connection, user_id, now).items()}
+
+
+def lasting_limits_of(
+    connection: sqlite3.Connection, user_id: int, defaults: Mapping[LimitName, int]
+) -> dict[LimitName, int]:
+    """The same without those that are set for a time only: what a temporary limit falls back to."""
     rows = connection.execute(
         "SELECT owner, name, amount FROM limits WHERE owner IN (?, ?)", (TEAM, user_id)
     ).fetchall()
     stored = {(row["owner"], row["name"]): row["amount"] for row in rows}
+    return {name: stored.get((_owner_of(name, user_id), name.value), default) for name, default in defaults.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryLimit:
+    """A limit that binds until a moment (unix milliseconds), and not at that moment any more."""
+
+    amount: int
+    until: int
+
+
+def temporary_limits_of(connection: sqlite3.Connection, user_id: int, now: int) -> dict[LimitName, TemporaryLimit]:
+    """The limits that bind a member for a time, as far as that time is not over at `now`."""
+    rows = connection.execute(
+        "SELECT owner, name, amount, until FROM temporary_limits WHERE owner IN (?, ?) AND until > ?",
+        (TEAM, user_id, now),
+    )
     return {
-        name: stored.get((TEAM if name in TEAM_LIMITS else user_id, name.value), default)
-        for name, default in defaults.items()
+        LimitName(row["name"]): TemporaryLimit(row["amount"], row["until"])
+        for row in rows
+        if row["owner"] == _owner_of(LimitName(row["name"]), user_id)
     }
 
 
+def set_temporary_limit(connection: sqlite3.Connection, owner: int, name: LimitName, amount: int, until: int) -> None:
+    """Set a limit of a member or of `TEAM` until a moment (unix milliseconds); the lasting one stays beneath it."""
+    connection.execute(
+        "INSERT OR REPLACE INTO temporary_limits (owner, name, amount, until) VALUES (?, ?, ?, ?)",
+        (owner, name, amount, until),
+    )
+
+
+def forget_temporary_limits(connection: sqlite3.Connection, over_before: int) -> None:
+    """Delete those that were over before that moment; they bind nobody any more."""
+    connection.execute("DELETE FROM temporary_limits WHERE until < ?", (over_before,))
+
+
+def _owner_of(name: LimitName, user_id: int) -> int:
+    return TEAM if name in TEAM_LIMITS else user_id
+
+
 def set_limit(connection: sqlite3.Connection, owner: int, name: LimitName, amount: int | None) -> None:
-    """Set a limit of a member or of `TEAM`; None goes back to the configuration's default."""
+    """Set a lasting limit of a member or of `TEAM`; None goes back to the configuration's default.
+
+    One that was set for a time is over with it: the newest word counts.
+    """
+    connection.execute("DELETE FROM temporary_limits WHERE owner = ? AND name = ?", (owner, name))
     if amount is None:
         connection.execute("DELETE FROM limits WHERE owner = ? AND name = ?", (owner, name))
     else:
@@ -163,12 +212,51 @@ def notice_stranger(
     return True
 
 
-def ask_access(connection: sqlite3.Connection, user_id: int, now: int) -> str | None:
-    """Note that a stranger asks to come in; return their name the first time, None when they already asked."""
+def keep_words(connection: sqlite3.Connection, user_id: int, words: str) -> None:
+    """Keep the first words of a stranger; later ones change nothing."""
+    connection.execute("UPDATE access_requests SET words = ? WHERE user_id = ? AND words = ''", (words, user_id))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """A stranger who asks to come in; `asked_at` is unix milliseconds."""
+
+    user_id: int
+    name: str
+    words: str
+    asked_at: int
+
+
+_REQUEST = "user_id, name, words, asked_at"
+
+
+def ask_access(connection: sqlite3.Connection, user_id: int, now: int) -> AccessRequest | None:
+    """Note that a stranger asks to come in; return the request the first time, None when they already asked."""
     row = connection.execute(
-        "UPDATE access_requests SET asked_at = ? WHERE user_id = ? AND asked_at IS NULL RETURNING name", (now, user_id)
+        f"UPDATE access_requests SET asked_at = ? WHERE user_id = ? AND asked_at IS NULL RETURNING {_REQUEST}",
+        (now, user_id),
     ).fetchone()
-    return str(row["name"]) if row else None
+    return AccessRequest(**row) if row else None
+
+
+def open_requests(connection: sqlite3.Connection) -> list[AccessRequest]:
+    """Who has asked and has had no answer, the longest waiting first."""
+    rows = connection.execute(
+        f"SELECT {_REQUEST} FROM access_requests WHERE asked_at IS NOT NULL AND refused_at IS NULL ORDER BY asked_at"
+    )
+    return [AccessRequest(**row) for row in rows]
+
+
+def refuse_access(connection: sqlite3.Connection, user_id: int, now: int) -> bool:
+    """Close an open request with a no; say whether there was one."""
+    return (
+        connection.execute(
+            "UPDATE access_requests SET refused_at = ?"
+            " WHERE user_id = ? AND asked_at IS NOT NULL AND refused_at IS NULL",
+            (now, user_id),
+        ).rowcount
+        == 1
+    )
 
 
 def forget_strangers(connection: sqlite3.Connection, noticed_before: int) -> None:

@@ -57,6 +57,7 @@ class Order:
     allowed: Allowed | None = None
     cancel_from: int | None = None
     refund_open: bool = False
+    approval_id: int | None = None
 
     @property
     def window(self) -> Window:
@@ -79,6 +80,7 @@ class Request:
     policy: Policy = Policy.CHEAPEST
     operator: str = ""
     reactivates: int | None = None
+    approval_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,9 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
     return _inserted_id(
         connection.execute(
             "INSERT INTO orders (command_key, member_id, chat_id, thread_id, platform, countries, max_price, note,"
-            " policy, operator, reactivates,"
+            " policy, operator, reactivates, approval_id,"
             " state, day, month, attempt, country, product, price, request_key, request_body, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 request.command_key,
                 request.member_id,
@@ -113,6 +115,7 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
                 request.policy,
                 request.operator,
                 request.reactivates,
+                request.approval_id,
                 window.day,
                 window.month,
                 intent.attempt,

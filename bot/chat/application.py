@@ -150,6 +150,8 @@ def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Group
     for command in table.COMMANDS:
         application.add_handler(CommandHandler(command.name, _handler(command)))
     application.add_handler(CallbackQueryHandler(_press))
+    shared = filters.ChatType.PRIVATE & (filters.StatusUpdate.USERS_SHARED | filters.CONTACT)
+    application.add_handler(MessageHandler(shared, _handler(table.SHARED)))
     application.add_handler(MessageHandler(filters.COMMAND, _unknown_command))
     application.add_handler(MessageHandler(filters.ChatType.PRIVATE & filters.TEXT, _plain_words))
     application.add_error_handler(_broken)

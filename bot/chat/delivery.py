@@ -10,10 +10,10 @@ from cachetools import TTLCache
 from telegram import InlineKeyboardMarkup
 
 from bot.chat import keyboards, texts
-from bot.chat.keyboards import Press, Row
+from bot.chat.keyboards import Row
 from bot.chat.sender import Sender
 from bot.clock import from_milliseconds
-from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Urgency
+from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
 from bot.services.desk import Desk
 from storage import members, orders
 from storage.buttons import Facts
@@ -60,6 +60,7 @@ class Deliverer:
             NoticeKind.CODE: self._code,
             **dict.fromkeys(_NEWS, self._news),
             NoticeKind.GUARD: self._guard,
+            NoticeKind.LIMIT: self._limit,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -94,12 +95,23 @@ class Deliverer:
 
     async def _code(self, letter: Letter) -> Delivery:
         subject = await self._subject(letter.notice)
+        if await self._went_out_of_the_team(subject.order, letter.notice.chat_id):
+            return Unreachable("they are not on the list any more")
         revision = letter.notice.revision or 1
         sms = await self._desk.database.read(lambda connection: orders.sms(connection, subject.order.id, revision))
         if sms is None:
             return Rejected(f"order {subject.order.id} has no SMS {revision}")
         text = texts.code(subject.order, sms, subject.orderer)
         return await self._send(letter, text, subject.order.member_id, keyboards.for_code(subject.order, sms.code))
+
+    async def _went_out_of_the_team(self, order: Order, chat_id: int) -> bool:
+        """Whether a letter would go to the private chat of somebody who was taken off the list meanwhile.
+
+        The courier gives the code to the admins instead, and to its member after all if they are let in again.
+        """
+        if chat_id != order.member_id:
+            return False
+        return await self._desk.database.read(lambda connection: members.get(connection, order.member_id)) is None
 
     async def _news(self, letter: Letter) -> Delivery:
         """What became of an order, in a sentence; where it is over, with a button to order another."""
@@ -111,6 +123,12 @@ class Deliverer:
     async def _guard(self, letter: Letter) -> Delivery:
         until = from_milliseconds(int(letter.notice.facts.get("until") or 0) * 1000)
         return await self._send(letter, texts.guard(until, self._desk.settings.limits.zone), 0, [])
+
+    async def _limit(self, letter: Letter) -> Delivery:
+        facts = letter.notice.facts
+        owner = int(facts.get("owner") or 0)
+        name = await self._desk.database.read(lambda connection: members.name_of(connection, owner)) or str(owner)
+        return await self._send(letter, texts.limit_warning(facts, name, self._desk.settings.limits.zone), 0, [])
 
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
@@ -163,11 +181,4 @@ def _access_buttons(notice: Notice) -> list[Row]:
     """An alert about somebody who wants to come in carries the decision with it."""
     if notice.facts.get("what") != "access":
         return []
-    user = notice.facts.get("user")
-    return [
-        [
-            Press(f"Let in as {role}", "admit", {"user": user, "role": role}, keyboards.PRIMARY)
-            for role in ("operator", "viewer")
-        ],
-        [Press("Not now", "turn_down", {"user": user})],
-    ]
+    return keyboards.for_stranger(int(notice.facts.get("user") or 0))

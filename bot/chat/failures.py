@@ -7,7 +7,17 @@ from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
 from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
-from bot.domain.errors import CancelTooEarly, DeskError, NotCanceled, TokenRejected, UnknownName, WrongUsage
+from bot.domain.access import Role
+from bot.domain.errors import (
+    CancelTooEarly,
+    DeskError,
+    LimitReached,
+    NotCanceled,
+    TokenRejected,
+    UnknownName,
+    WrongUsage,
+)
+from bot.services import access
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +49,7 @@ async def run(command: Command, visit: Visit) -> bool:
 
 async def _say_no(command: Command, visit: Visit, error: DeskError) -> None:
     log.info("/%s by %s: %s: %s", command.name, visit.member.user_id, type(error).__name__, error)
-    await visit.answer(_in_words(command, visit, error), _ways_out(command, visit, error))
+    await visit.answer(await _in_words(command, visit, error), _ways_out(command, visit, error))
     if isinstance(error, TokenRejected):
         await visit.desk.alert_token()
 
@@ -49,8 +59,11 @@ async def _apologise(visit: Visit, text: str) -> None:
     await visit.sender.send(visit.chat_id, text, thread_id=visit.thread_id)
 
 
-def _in_words(command: Command, visit: Visit, error: DeskError) -> str:
+async def _in_words(command: Command, visit: Visit, error: DeskError) -> str:
     text = texts.failure(error, visit.desk.settings.limits.zone)
+    if isinstance(error, LimitReached):
+        others = [admin.name for admin in await access.admins(visit.desk) if admin.user_id != visit.member.user_id]
+        return f"{text} {texts.whom_to_ask(others, is_admin=visit.member.may(Role.ADMIN))}"
     if isinstance(error, WrongUsage) and command.examples:
         return f"{text}\n\n{texts.help_on(command.usage, command.summary, command.examples)}"
     return text
@@ -60,6 +73,8 @@ def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
     """Buttons that do what was meant: the command spelled right, or the cancel when it may be."""
     if isinstance(error, NotCanceled) and isinstance(error.reason, CancelTooEarly):
         return [[keyboards.cancel_later(error.order_id)]]
+    if isinstance(error, WrongUsage) and error.instead:
+        return [[keyboards.command(f"/{command.name} {error.instead}"[:60], command.name, error.instead)]]
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:
         return []
     return [

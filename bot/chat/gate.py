@@ -14,7 +14,7 @@ from bot.chat import keyboards, texts
 from bot.chat.keyboards import Press
 from bot.chat.menus import Menus
 from bot.chat.sender import Sender
-from bot.chat.visit import Replied, Visit
+from bot.chat.visit import Chosen, Replied, Visit
 from bot.domain.access import Member, Role
 from bot.services import access
 from bot.services.desk import Desk
@@ -76,6 +76,7 @@ class Gate:
             replied=_replied(message) if update.message else None,
             chat_title=message.chat.title or "",
             callback_id=update.callback_query.id if update.callback_query else None,
+            people=_chosen(message) if update.message else (),
         )
 
     async def _works_in(self, message: Message, member: Member, update: Update, bot_name: str) -> bool:
@@ -99,7 +100,7 @@ class Gate:
         if update.callback_query is not None:
             await self._ask_access(update, user)
             return
-        if not await access.may_notice(self._desk, user.id, user.full_name):
+        if not await access.may_notice(self._desk, user.id, user.full_name, _first_words(message)):
             return
         may_ask = self._desk.settings.access.allow_requests
         rows = [[Press("Ask for access", "ask_access")]] if may_ask else []
@@ -160,6 +161,25 @@ def _after_command(message: Message) -> str:
         return text
     parts = text.split(maxsplit=1)
     return parts[1] if len(parts) > 1 else ""
+
+
+def _first_words(message: Message) -> str:
+    """What a stranger has to say, if it is no command."""
+    text = message.text or ""
+    return "" if text.startswith("/") else " ".join(text.split())
+
+
+def _chosen(message: Message) -> tuple[Chosen, ...]:
+    """Who was shared in a message; a contact without an account on Telegram is nobody."""
+    if message.users_shared is not None:
+        return tuple(
+            Chosen(user.user_id, " ".join(filter(None, (user.first_name, user.last_name))))
+            for user in message.users_shared.users
+        )
+    contact = message.contact
+    if contact is None or contact.user_id is None:
+        return ()
+    return (Chosen(contact.user_id, " ".join(filter(None, (contact.first_name, contact.last_name)))),)
 
 
 def _replied(message: Message) -> Replied | None:

@@ -8,6 +8,7 @@ from typing import Final
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.constants import KeyboardButtonStyle
 
+from bot.domain.access import Role
 from bot.domain.orders import OrderState
 from bot.services.desk import Desk
 from storage import buttons
@@ -87,6 +88,19 @@ def for_code(order: Order, code: str | None) -> list[Row]:
     another = [command("Another SMS", "resend", str(order.id))] if order.allowed.resend else []
     done = [command("Done", "done", str(order.id), PRIMARY)] if order.allowed.finish else []
     return [_copy("Copy code", code), [*another, *done], [again]]
+
+
+def for_stranger(user_id: int, name: str | None = None) -> list[Row]:
+    """The decision about somebody who is not in: as what to let them in, or not."""
+
+    def admit(role: Role, style: str | None) -> Press:
+        return Press(f"Let in as {role}", "admit", {"user": user_id, "role": role, "name": name}, style)
+
+    return [
+        [admit(Role.OPERATOR, PRIMARY), admit(Role.VIEWER, PRIMARY)],
+        [admit(Role.APPROVER, None), admit(Role.ADMIN, DANGER)],
+        [Press("Refuse", "turn_down", {"user": user_id})],
+    ]
 
 
 def for_news(order: Order) -> list[Row]:

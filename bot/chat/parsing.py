@@ -1,12 +1,13 @@
 """Reading what people type after a command: pure, strict with money, forgiving with everything else."""
 
+import difflib
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 from bot.domain.access import Role
-from bot.domain.errors import WrongUsage
+from bot.domain.errors import UnknownName, WrongUsage
 from bot.domain.limits import LimitName
 from bot.domain.money import parse_amount
 from bot.domain.orders import Policy
@@ -114,6 +115,7 @@ def parse_role(typed: str) -> Role:
     wanted = typed.casefold()
     found = [role for role in Role if role.value.startswith(wanted)]
     if len(found) != 1 or not wanted:
+        _suggest("role", typed, list(Role))
         raise WrongUsage(f"“{_short(typed)}” is no role; choose viewer, operator, approver or admin")
     return found[0]
 
@@ -127,6 +129,7 @@ def parse_limit_name(typed: str) -> LimitName:
     try:
         return LimitName(typed.casefold().replace("-", "_"))
     except ValueError:
+        _suggest("limit", typed, list(LimitName))
         names = ", ".join(LimitName)
         raise WrongUsage(f"“{_short(typed)}” is no limit; choose one of {names}") from None
 
@@ -166,6 +169,13 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
         if is_note:
             break
     return names.strip(), options
+
+
+def _suggest(kind: str, typed: str, names: list[str]) -> None:
+    """Raises UnknownName if what was typed is nearly one of the names."""
+    near = difflib.get_close_matches(typed.casefold().replace("-", "_"), names, n=2)
+    if near:
+        raise UnknownName(kind, typed, tuple(near))
 
 
 def _short(text: str) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import administration, ordering, reporting
+from bot.chat.commands import ordering, people, reporting
 from bot.chat.commands.table import Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 from bot.domain.errors import NotPermitted
-from bot.services import tracking
+from bot.services import access, tracking
 from storage import buttons
 from storage.orders import Order
 
@@ -90,12 +90,13 @@ async def _again(visit: Visit) -> None:
 async def _admit(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
     # Another admin may have been faster; then their choice of a role stands.
-    user_id, role = int(visit.facts.get("user") or 0), Role(str(visit.facts.get("role")))
-    await administration.let_in_anew(visit, user_id, role)
+    user_id, role, name = int(visit.facts.get("user") or 0), Role(str(visit.facts.get("role"))), visit.facts.get("name")
+    await people.let_in_anew(visit, user_id, role, str(name) if name else None)
 
 
 async def _turn_down(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
+    await access.refuse(visit.desk, visit.member.user_id, int(visit.facts.get("user") or 0))
     await visit.answer(texts.turned_down())
 
 

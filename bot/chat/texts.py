@@ -14,10 +14,12 @@ from bot.chat.wording import format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
 from bot.domain.access import Member, Role
-from bot.domain.limits import COUNTS, LimitName
+from bot.domain.limits import COUNTS, LimitName, Usage, percent_used
 from bot.domain.orders import Offer, OrderState, Sms
+from bot.services.access import LimitSet
 from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
+from storage.members import AccessRequest
 from storage.orders import Order
 
 Facts = Mapping[str, str | int | None]
@@ -37,6 +39,15 @@ LIMIT_WORDS: Mapping[LimitName, str] = {
     LimitName.ACTIVE_ORDERS: "orders under way",
     LimitName.CANCELS_PER_DAY: "cancels per day",
 }
+
+_USAGE_NAMES: Mapping[LimitName, str] = {
+    LimitName.DAILY: "Today",
+    LimitName.MONTHLY: "This month",
+    LimitName.TEAM_DAILY: "The team today",
+    LimitName.TEAM_MONTHLY: "The team this month",
+}
+
+_BAR_CELLS = 10
 
 STATE_WORDS: Mapping[OrderState, str] = {
     OrderState.RESERVED: "being ordered",
@@ -90,7 +101,11 @@ def welcome(member: Member) -> str:
 
 
 def stranger(user_id: int, *, may_ask: bool) -> str:
-    ask = "\nTap below to ask the admins to let you in." if may_ask else "\nAsk an admin of your team to let you in."
+    ask = (
+        "\nWrite who you are, then tap below to ask the admins to let you in."
+        if may_ask
+        else "\nAsk an admin of your team to let you in."
+    )
     return f"This desk works for its team only. Your Telegram id is <code>{user_id}</code>.{ask}"
 
 
@@ -126,8 +141,64 @@ def statement(member: Member, state: Statement, zone: ZoneInfo) -> str:
         f"Orders under way: {state.active} of {state.active_orders}",
         f"One order: up to {format_amount(state.per_order)}",
         *(_budget(budget, zone) for budget in state.budgets),
+        *_for_now(state, zone),
     ]
     return "\n".join(lines)
+
+
+def usage(member: Member, state: Statement, zone: ZoneInfo) -> str:
+    lines = [
+        f"<b>{escape(member.name)}</b> · {member.role}",
+        f"Orders under way: {state.active} of {state.active_orders}",
+        f"One order: up to {format_amount(state.per_order)}",
+    ]
+    for budget in state.budgets:
+        used, held = budget.usage, f" · held {format_amount(budget.usage.held)}" if budget.usage.held else ""
+        resets = f", starts anew {_when(budget.resets_at, zone)}" if budget.resets_at else ""
+        lines += [
+            "",
+            f"<b>{_USAGE_NAMES[budget.name]}</b> · {format_amount(used.used)} of {format_amount(budget.cap)}",
+            f"<code>{_bar(used, budget.cap)} {percent_used(used.used, budget.cap)} %</code>",
+            f"spent {format_amount(used.spent)}{held} · <b>left {format_amount(budget.left)}</b>{resets}",
+        ]
+    return "\n".join([*lines, *_for_now(state, zone)])
+
+
+def limit_warning(facts: Facts, name: str, zone: ZoneInfo) -> str:
+    """`facts` are those of the notice: whose limit, how much of it is used, and when it starts anew (unix seconds)."""
+    limit, level = LimitName(str(facts["limit"])), int(facts["level"] or 0)
+    used, cap = format_amount(int(facts["used"] or 0)), format_amount(int(facts["cap"] or 0))
+    owner, resets = int(facts["owner"] or 0), facts.get("resets_at")
+    whose = f"{mention(owner, name)}, your limit" if owner else "The team's limit"
+    words = LIMIT_WORDS[limit].removeprefix("for the team ")
+    anew = f" It starts anew {_when(from_milliseconds(int(resets) * 1000), zone)}." if resets else ""
+    if level >= 100:
+        return f"⛔ {whose} {words} is used up: {used} of {cap}. Nothing more can be ordered under it.{anew}"
+    return f"⚠️ {whose} {words} is used to {level} %: {used} of {cap}.{anew}"
+
+
+def whom_to_ask(names: Sequence[str], *, is_admin: bool) -> str:
+    if is_admin:
+        return "You are an admin: /limit raises it."
+    listed = " or ".join(escape(name) for name in names[:3])
+    return f"{listed or 'An admin'} can raise it with /limit."
+
+
+def limit_people() -> str:
+    return "Whose limits? Choose, or type <code>/limit NAME daily 200000</code>."
+
+
+def limit_choice(state: Statement, zone: ZoneInfo) -> str:
+    return "\n".join(["Which limit shall change?", *_for_now(state, zone)])
+
+
+def limit_amounts(whose: Member | None, name: LimitName, now: int) -> str:
+    person = escape(whose.name) if whose else "The team"
+    typed = f"/limit {whose.user_id if whose else ''} {name} {now * 2 or 1}".replace("  ", " ")
+    return (
+        f"{person}: {LIMIT_WORDS[name]} at most {limit_value(name, now)} now. Choose, or type another amount, for "
+        f"example <code>{typed}</code> or <code>{typed} for 3d</code>."
+    )
 
 
 def members(people: Sequence[Member], paused: str | None) -> str:
@@ -151,6 +222,62 @@ def in_already(member: Member) -> str:
     return f"{mention(member.user_id, member.name)} is in already, as {_a(member.role)}. /role changes that."
 
 
+def choose_people() -> str:
+    return (
+        "Whom shall I let in? Tap the button below and choose, send me a contact, or type "
+        "<code>/allow 12345 operator</code>."
+    )
+
+
+def picker_button() -> str:
+    return "Choose people"
+
+
+def chosen(names: Sequence[str]) -> str:
+    return f"Chosen: {', '.join(escape(name or 'somebody') for name in names[:10])}."
+
+
+def let_in_question(user_id: int, name: str) -> str:
+    return f"Let {escape(name or 'them')} (<code>{user_id}</code>) in, and as what?"
+
+
+def requests(waiting: Sequence[AccessRequest], zone: ZoneInfo) -> str:
+    if not waiting:
+        return "Nobody waits to be let in."
+    lines = [
+        f"{mention(asker.user_id, asker.name)} · <code>{asker.user_id}</code> · "
+        f"since {_when(from_milliseconds(asker.asked_at), zone)}"
+        + (f"\n“{escape(asker.words)}”" if asker.words else "")
+        for asker in waiting[:15]
+    ]
+    return _as_many_as_fit(lines, len(waiting), "\n")
+
+
+def your_limits(member: Member, state: Statement, approve_above: int | None) -> str:
+    if not member.may(Role.OPERATOR):
+        return ""
+    caps = {budget.name: format_amount(budget.cap) for budget in state.budgets}
+    approval = (
+        f" Above {format_amount(approve_above)} an order needs somebody else's yes."
+        if approve_above is not None
+        else ""
+    )
+    answers = " You may give that yes to others: /approvals." if approval and member.may(Role.APPROVER) else ""
+    return (
+        f"\n\nYour limits: {format_amount(state.per_order)} an order, {caps[LimitName.DAILY]} a day, "
+        f"{caps[LimitName.MONTHLY]} a month, {state.active_orders} orders under way.{approval}{answers} "
+        "/usage shows what is left."
+    )
+
+
+def limit_button(name: LimitName, value: int) -> str:
+    return f"{LIMIT_WORDS[name][:1].upper()}{LIMIT_WORDS[name][1:]}: {limit_value(name, value)}"
+
+
+def limit_value(name: LimitName, value: int) -> str:
+    return str(value) if name in COUNTS else format_amount(value)
+
+
 def turned_down() -> str:
     return "Not let in. They are not told; /allow still works."
 
@@ -160,14 +287,19 @@ def greeting(member: Member) -> str:
 
 
 def revoked(member: Member) -> str:
-    return f"{escape(member.name)} is off the list. Their live orders run on; the codes still come."
+    return f"{escape(member.name)} is off the list. Their live orders run on; codes for their private chat go to the admins."
 
 
-def limit_set(member: Member | None, name: LimitName, amount: int | None) -> str:
-    whose = escape(member.name) if member else "The team"
-    if amount is None:
-        return f"{whose}: the limit {LIMIT_WORDS[name]} is the standard one again."
-    return f"{whose}: {LIMIT_WORDS[name]} at most {_limit_value(name, amount)}."
+def limit_set(done: LimitSet, zone: ZoneInfo) -> str:
+    whose = escape(done.member.name) if done.member else "The team"
+    value = limit_value(done.name, done.amount)
+    if done.is_default:
+        return f"{whose}: the limit {LIMIT_WORDS[done.name]} is the standard one again, {value}."
+    if done.until is None:
+        return f"{whose}: {LIMIT_WORDS[done.name]} at most {value}."
+    until = _when(from_milliseconds(done.until), zone)
+    then = limit_value(done.name, done.lasting)
+    return f"{whose}: {LIMIT_WORDS[done.name]} at most {value} until {until}, then {then} again by itself."
 
 
 def paused(reason: str) -> str:
@@ -495,7 +627,7 @@ def kept() -> str:
 # Alerts to admins
 
 _ALERTS: Mapping[str, str] = {
-    "access": "{name} (<code>{user}</code>) asks to come in.",
+    "access": "{name} (<code>{user}</code>) asks to come in. First words: {words}",
     "unclear": "Order #{order} is unclear: {reason}. Its hold stays while I look for evidence.",
     "charged": "Order #{order} was charged, but its number never reached us. It is in the SMSCode dashboard.",
     "decide": (
@@ -678,18 +810,16 @@ def _nothing_on_offer(error: errors.NothingOnOffer, _: ZoneInfo) -> str:
 
 @failure.register
 def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
-    cap, left = _limit_value(error.name, error.cap), _limit_value(error.name, error.left)
+    cap, left = limit_value(error.name, error.cap), limit_value(error.name, error.left)
     if error.name is LimitName.PER_ORDER:
-        return (
-            f"This number costs {format_amount(error.asked)}; your limit per order is {cap}. "
-            "Nothing was charged. An admin can raise it with /limit."
-        )
+        return f"This number costs {format_amount(error.asked)}; your limit per order is {cap}. Nothing was charged."
     if error.name in COUNTS:
-        return f"You have reached your limit of {cap} {LIMIT_WORDS[error.name]}. Nothing was charged. See /orders."
+        free = f"It starts anew {_when(error.resets_at, zone)}" if error.resets_at else "It is free once one ends"
+        return f"You have reached your limit of {cap} {LIMIT_WORDS[error.name]}; {left} left. {free}. See /orders."
     resets = f" It starts anew {_when(error.resets_at, zone)}." if error.resets_at else ""
     return (
         f"This costs {format_amount(error.asked)}, but the limit {LIMIT_WORDS[error.name]} ({cap}) "
-        f"has only {left} left.{resets} Nothing was charged. An admin can raise it with /limit."
+        f"has only {left} left.{resets} Nothing was charged."
     )
 
 
@@ -807,6 +937,21 @@ def _budget(budget: Budget, zone: ZoneInfo) -> str:
     return f"{_budget_name(budget.name)}: {used}{held} · {format_amount(budget.left)} left{until}"
 
 
+def _for_now(state: Statement, zone: ZoneInfo) -> list[str]:
+    return [
+        f"For a time: {LIMIT_WORDS[limit.name]} {limit_value(limit.name, limit.amount)} until "
+        f"{_when(from_milliseconds(limit.until), zone)}, then {limit_value(limit.name, limit.lasting)}."
+        for limit in state.for_now
+    ]
+
+
+def _bar(usage: Usage, cap: int) -> str:
+    """Ten cells: spent, held, left. It is full only when nothing is left, and never empty when something is used."""
+    full = _BAR_CELLS if usage.used >= cap else min(_BAR_CELLS - 1, -(-usage.used * _BAR_CELLS // cap))
+    held = 0 if not usage.held else full if not usage.spent else min(full, max(1, full * usage.held // usage.used))
+    return "█" * (full - held) + "▒" * held + "░" * (_BAR_CELLS - full)
+
+
 def _budget_name(name: LimitName) -> str:
     return {
         LimitName.DAILY: "You today",
@@ -814,10 +959,6 @@ def _budget_name(name: LimitName) -> str:
         LimitName.TEAM_DAILY: "Team today",
         LimitName.TEAM_MONTHLY: "Team this month",
     }[name]
-
-
-def _limit_value(name: LimitName, value: int) -> str:
-    return str(value) if name in COUNTS else format_amount(value)
 
 
 def _when(moment: datetime, zone: ZoneInfo) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from telegram import ReplyKeyboardMarkup, ReplyKeyboardRemove
+
 from bot.chat import keyboards, texts
 from bot.chat.menus import Menus
 from bot.chat.sender import Sender
@@ -25,6 +27,14 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Somebody who was chosen in Telegram's picker or sent as a contact."""
+
+    user_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """What a handler gets. `key` names the update for good: an order placed twice under one key is placed once."""
 
@@ -42,6 +52,7 @@ class Visit:
     chat_title: str = ""
     callback_id: str | None = None
     facts: Facts = field(default_factory=dict)
+    people: tuple[Chosen, ...] = ()
 
     def with_text(self, text: str) -> Self:
         """The same visit, had that been typed after the command."""
@@ -93,6 +104,12 @@ class Visit:
     @property
     def _reply_to(self) -> int | None:
         return None if self.private or self.callback_id else self.message_id
+
+    async def answer_below(self, html: str, keyboard: ReplyKeyboardMarkup | ReplyKeyboardRemove) -> None:
+        """Answer in a private chat and change what is offered below the place to type; for courtesies only."""
+        outcome = await self.sender.send(self.chat_id, html, keyboard=keyboard)
+        if not isinstance(outcome, Delivered):
+            await self._leave_to_courier(self.chat_id, self.thread_id, {"html": html}, outcome)
 
     async def tell(self, user_id: int, html: str) -> bool:
         """Write to somebody in private; say whether they can be written to at all."""

@@ -57,11 +57,15 @@ class Refusal(DeskError):
 
 
 class WrongUsage(Refusal):
-    """A command that cannot be read; `problem` says in plain words what is wrong with it."""
+    """A command that cannot be read; `problem` says in plain words what is wrong with it.
 
-    def __init__(self, problem: str) -> None:
+    `instead` is what may have been meant: the words behind the command, put right.
+    """
+
+    def __init__(self, problem: str, instead: str | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
+        self.instead = instead
 
 
 class NotPermitted(Refusal):

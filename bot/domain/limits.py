@@ -23,6 +23,19 @@ TEAM_LIMITS = frozenset({LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY})
 COUNTS = frozenset({LimitName.ACTIVE_ORDERS, LimitName.CANCELS_PER_DAY})
 """Limits that count things; every other limit is IDR."""
 
+WARNING_LEVELS = (80, 100)
+"""Percent of a money limit at which somebody is told, once a window."""
+
+
+def warning_level(used: int, cap: int) -> int:
+    """The highest of `WARNING_LEVELS` that `used` (IDR) has reached under `cap`, or 0; a cap of 0 warns of nothing."""
+    return max((level for level in WARNING_LEVELS if cap > 0 and used * 100 >= cap * level), default=0)
+
+
+def percent_used(used: int, cap: int) -> int:
+    """How much of `cap` (IDR) is used, in whole percent rounded down; a cap of 0 leaves nothing, so it is all used."""
+    return used * 100 // cap if cap > 0 else 100
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

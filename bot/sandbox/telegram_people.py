@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.sandbox.telegram_errors import ApiError
+from bot.sandbox.telegram_keyboards import requests_of
 from bot.sandbox.telegram_markup import detect, trim
 from bot.sandbox.telegram_state import (
     ANONYMOUS_ADMIN_ID,
@@ -134,22 +135,45 @@ class PeopleWorld(WorldState):
             sender = _ANONYMOUS_ADMIN if sender_chat == chat.id else _TELEGRAM
         return self._deliver(chat, sender, content)
 
-    def send_contact(self, user_id: int, phone_number: str, *, of: int | None = None) -> Message:
-        """Somebody sends a contact to the bot, their own unless it is of somebody else."""
-        owner = self.users[of if of is not None else user_id]
-        contact = {"phone_number": phone_number, "first_name": owner.first_name, "user_id": owner.id}
+    def send_contact(
+        self, user_id: int, phone_number: str, *, of: int | None = None, outsider: str | None = None
+    ) -> Message:
+        """Somebody sends a contact to the bot: their own, somebody else's, or that of an `outsider` without account."""
+        if outsider is not None:
+            contact: Json = {"phone_number": phone_number, "first_name": outsider}
+        else:
+            owner = self.users[of if of is not None else user_id]
+            contact = {"phone_number": phone_number, "first_name": owner.first_name, "user_id": owner.id}
+            if owner.last_name:
+                contact["last_name"] = owner.last_name
         return self._deliver(self._open_chat(user_id, None), self.users[user_id], {"contact": contact})
 
     def share_users(self, user_id: int, request_id: int, users: Sequence[int]) -> Message:
-        """Somebody answers a button that asks for users."""
-        shared = [
-            {"user_id": shared_id, "first_name": self.users[shared_id].first_name}
-            if shared_id in self.users
-            else {"user_id": shared_id}
-            for shared_id in users
-        ]
-        content: Json = {"users_shared": {"request_id": request_id, "users": shared}}
-        return self._deliver(self._open_chat(user_id, None), self.users[user_id], content)
+        """Somebody answers a button that asks for users; it tells only what the button asked for.
+
+        Raises:
+            PersonError: no such button is offered to them, it takes fewer users, or none of that kind.
+        """
+        chat = self._open_chat(user_id, None)
+        request = next((found for found in requests_of(chat.keyboard) if found["request_id"] == request_id), None)
+        if request is None:
+            raise PersonError(f"no button asks {self.users[user_id].first_name} for users as request {request_id}")
+        if not 1 <= len(set(users)) == len(users) <= request["max_quantity"]:
+            raise PersonError(f"the button takes 1 to {request['max_quantity']} different users")
+        shared = [self._shared(request, shared_id) for shared_id in users]
+        return self._deliver(chat, self.users[user_id], {"users_shared": {"request_id": request_id, "users": shared}})
+
+    def _shared(self, request: Json, user_id: int) -> Json:
+        """The Bot API's SharedUser, as far as the button asked and the world knows."""
+        user = self.users.get(user_id)
+        if user is None:
+            return {"user_id": user_id}
+        if "user_is_bot" in request and request["user_is_bot"] != user.is_bot:
+            raise PersonError(f"the button does not take {user.first_name}")
+        asked = {"request_name": ("first_name", "last_name"), "request_username": ("username",)}
+        known = user.as_json()
+        names = [name for wish, fields in asked.items() if request.get(wish) for name in fields if name in known]
+        return {"user_id": user_id, **{name: known[name] for name in names}}
 
     def edit(self, user_id: int, chat_id: int, message_id: int, text: str) -> Message:
         """Somebody edits their own message.

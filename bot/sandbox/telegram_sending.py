@@ -142,7 +142,7 @@ def _post(world: TelegramWorld, chat: Chat, params: Params, content: Json) -> Js
         chat,
         world.bot,
         {**_place(world, chat, params), **content},
-        markup=parse_markup(params.values.get("reply_markup")),
+        markup=parse_markup(params.values.get("reply_markup"), private=chat.type == "private"),
         silent=params.boolean("disable_notification"),
     )
     return message.body

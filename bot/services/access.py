@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from typing import Final
 
 from bot.domain.access import Member, Role
@@ -9,12 +10,15 @@ from bot.domain.errors import NotAMember, Protected
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.services.desk import Desk
 from storage import audit, members, orders, settings
+from storage.members import AccessRequest
 
 _QUIET_FOR: Final = 24 * 3600 * 1000
 """Milliseconds between two access notices to one stranger."""
 
 _MOST_STRANGERS: Final = 1000
 """Strangers remembered at once; more than that is a flood, and a flood gets no answer."""
+
+_WORDS_KEPT: Final = 200
 
 
 async def member(desk: Desk, user_id: int, name: str | None = None) -> Member | None:
@@ -26,25 +30,62 @@ async def member(desk: Desk, user_id: int, name: str | None = None) -> Member | 
     return Member(found.user_id, name, found.role, found.owner)
 
 
-async def may_notice(desk: Desk, user_id: int, name: str) -> bool:
-    """Whether a stranger is to get the access notice now; asking counts as giving it."""
-    return await desk.transact(
-        lambda connection: members.notice_stranger(connection, user_id, name, desk.now, _QUIET_FOR, _MOST_STRANGERS)
-    )
+async def may_notice(desk: Desk, user_id: int, name: str, words: str = "") -> bool:
+    """Whether a stranger is to get the access notice now; asking counts as giving it.
+
+    The first of their `words` that are no command are kept for the admins.
+    """
+
+    def body(connection: sqlite3.Connection) -> bool:
+        may = members.notice_stranger(connection, user_id, name, desk.now, _QUIET_FOR, _MOST_STRANGERS)
+        if words:
+            members.keep_words(connection, user_id, words[:_WORDS_KEPT])
+        return may
+
+    return await desk.transact(body)
 
 
 async def ask(desk: Desk, user_id: int) -> bool:
     """A stranger asks to come in: tell the admins, once; say whether that was now."""
 
     def body(connection: sqlite3.Connection) -> bool:
-        name = members.ask_access(connection, user_id, desk.now)
-        if name is None:
+        asker = members.ask_access(connection, user_id, desk.now)
+        if asker is None:
             return False
-        desk.alert(connection, f"access:{user_id}:{desk.now}", what="access", user=user_id, name=name)
+        desk.alert(
+            connection,
+            f"access:{user_id}:{desk.now}",
+            what="access",
+            user=user_id,
+            name=asker.name,
+            words=asker.words or "(none)",
+        )
         audit.write(connection, desk.now, user_id, "access.ask", subject=user_id)
         return True
 
     return await desk.transact(body)
+
+
+async def open_requests(desk: Desk) -> list[AccessRequest]:
+    """Who has asked to come in and has had no answer, the longest waiting first."""
+    return await desk.database.read(members.open_requests)
+
+
+async def refuse(desk: Desk, admin_id: int, user_id: int) -> bool:
+    """Close a stranger's request with a no; say whether it was still open. They are not told."""
+
+    def body(connection: sqlite3.Connection) -> bool:
+        was_open = members.refuse_access(connection, user_id, desk.now)
+        if was_open:
+            audit.write(connection, desk.now, admin_id, "access.refuse", subject=user_id)
+        return was_open
+
+    return await desk.transact(body)
+
+
+async def admins(desk: Desk) -> list[Member]:
+    """The admins, by name."""
+    return await desk.database.read(members.admins)
 
 
 async def allow(desk: Desk, admin_id: int, user_id: int, role: Role, name: str | None = None) -> Member:
@@ -99,21 +140,54 @@ async def set_role(desk: Desk, admin_id: int, user_id: int, role: Role) -> Membe
     return await desk.transact(body)
 
 
-async def set_limit(desk: Desk, admin_id: int, owner: int | None, name: LimitName, amount: int | None) -> Member | None:
-    """Set a limit of a member, or of the team when `owner` is None; an `amount` of None goes back to the default.
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """A limit as it was set: of whom (None: the team), what binds now, and what it falls back to at `until`."""
+
+    member: Member | None
+    name: LimitName
+    amount: int
+    is_default: bool
+    until: int | None = None
+    lasting: int = 0
+
+
+def check_owner(owner: int | None, name: LimitName) -> None:
+    """Whether a limit may be set for that owner; None is the team.
 
     Raises:
-        NotAMember: there is no such member. Protected: a team limit for one member, or the other way about.
+        Protected: a team limit for one member, or the other way about.
     """
     if (owner is None) != (name in TEAM_LIMITS):
         whose = "the team" if name in TEAM_LIMITS else "one member"
         raise Protected(f"{name} is a limit of {whose}")
 
-    def body(connection: sqlite3.Connection) -> Member | None:
+
+async def set_limit(
+    desk: Desk, admin_id: int, owner: int | None, name: LimitName, amount: int | None, seconds: int | None = None
+) -> LimitSet:
+    """Set a limit of a member, or of the team when `owner` is None; an `amount` of None goes back to the default.
+
+    With `seconds` it binds for that long and then falls back by itself: every use compares the time.
+
+    Raises:
+        NotAMember: there is no such member. Protected: a team limit for one member, or the other way about.
+    """
+    check_owner(owner, name)
+
+    def body(connection: sqlite3.Connection) -> LimitSet:
         person = _must(connection, owner) if owner is not None else None
-        members.set_limit(connection, owner if owner is not None else members.TEAM, name, amount)
-        audit.write(connection, desk.now, admin_id, "limit.set", subject=owner, limit=name, amount=amount)
-        return person
+        whose, now, defaults = owner if owner is not None else members.TEAM, desk.now, desk.settings.limits.defaults
+        until = now + seconds * 1000 if seconds is not None and amount is not None else None
+        if amount is not None and until is not None:
+            members.set_temporary_limit(connection, whose, name, amount, until)
+            audit.write(connection, now, admin_id, "limit.set", subject=owner, limit=name, amount=amount, until=until)
+        else:
+            members.set_limit(connection, whose, name, amount)
+            audit.write(connection, now, admin_id, "limit.set", subject=owner, limit=name, amount=amount)
+        lasting = members.lasting_limits_of(connection, whose, defaults)[name]
+        binding = members.limits_of(connection, whose, defaults, now)[name]
+        return LimitSet(person, name, binding, is_default=amount is None, until=until, lasting=lasting)
 
     return await desk.transact(body)
 

@@ -27,7 +27,7 @@ from bot.domain.errors import (
 )
 from bot.domain.notices import NoticeKind
 from bot.domain.orders import OrderState, RemoteOrder
-from bot.services import guard, tracking
+from bot.services import guard, spending, tracking
 from bot.services.desk import Desk
 from bot.sms.port import CreateRequest
 from storage import audit, ledger, members, orders, outbox, settings
@@ -142,6 +142,7 @@ async def confirm(desk: Desk, order: Order, remote: RemoteOrder, sold_out: int =
         orders.mark_placed(connection, order.id, remote, now)
         if price > order.price:
             _tell_overcharge(desk, connection, order, price)
+            spending.warn(desk, connection, order)
         outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", {"sold_out": sold_out}), now)
         audit.write(
             connection, now, order.member_id, "order.place", order_id=order.id, remote_id=remote.remote_id, price=price

@@ -27,7 +27,7 @@ from bot.domain.errors import (
     WrongUsage,
 )
 from bot.domain.orders import Offer, OrderState, Policy
-from bot.services import creating, evidence, tracking
+from bot.services import creating, evidence, spending, tracking
 from bot.services.catalog import fold
 from bot.services.desk import Desk
 from bot.sms.port import Terms
@@ -273,7 +273,7 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
         else:
             number = order_id
             orders.retry(connection, number, calendar.window, intent)
-        caps = members.limits_of(connection, request.member_id, desk.settings.limits.defaults)
+        caps = members.limits_of(connection, request.member_id, desk.settings.limits.defaults, now)
         ledger.hold(connection, number, bid.price, caps, calendar, now)
         audit.write(
             connection,
@@ -286,7 +286,9 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
             price=bid.price,
             note=request.note,
         )
-        return tracking.known(connection, number)
+        order = tracking.known(connection, number)
+        spending.warn(desk, connection, order)
+        return order
 
     return await desk.transact(body)
 
@@ -346,6 +348,7 @@ async def _compare_charge(desk: Desk, order: Order, before: int) -> None:
 
     def body(connection: sqlite3.Connection) -> None:
         ledger.overcharge(connection, order.id, extra, desk.now)
+        spending.warn(desk, connection, order)
         key = f"{order.id}:overcharge"
         desk.alert(connection, key, what="overcharge", order=order.id, fell=fell, price=order.charged)
         audit.write(connection, desk.now, audit.DESK, "order.overcharge", order_id=order.id, extra=extra)

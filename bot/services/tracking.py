@@ -258,7 +258,9 @@ def _note_cancel(desk: Desk, connection: sqlite3.Connection, order: Order, actor
     """Write the cancel into the audit, if the member's cancels of today leave room for it."""
     if actor_id == order.member_id:
         calendar = desk.calendar
-        most = members.limits_of(connection, actor_id, desk.settings.limits.defaults)[LimitName.CANCELS_PER_DAY]
+        most = members.limits_of(connection, actor_id, desk.settings.limits.defaults, desk.now)[
+            LimitName.CANCELS_PER_DAY
+        ]
         begins = round(calendar.day_begins.timestamp() * 1000)
         if audit.count(connection, actor_id, "order.cancel", begins) >= most:
             raise LimitReached(LimitName.CANCELS_PER_DAY, most, 0, 1, calendar.day_ends)

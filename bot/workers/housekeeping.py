@@ -49,6 +49,7 @@ class Housekeeping:
             outbox.forget(connection, now - _OUTBOX_KEPT)
             buttons.forget(connection, now - _DAY)
             members.forget_strangers(connection, now - _STRANGERS_KEPT)
+            members.forget_temporary_limits(connection, now - _DAY)
             return purged
 
         purged = await self._desk.database.transact(body)

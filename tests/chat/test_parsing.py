@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.chat import parsing
 from bot.chat.parsing import LONGEST_NAME, LONGEST_NOTE, MOST_COUNTRIES, OrderArguments
 from bot.domain.access import Role
-from bot.domain.errors import WrongUsage
+from bot.domain.errors import UnknownName, WrongUsage
 from bot.domain.limits import LimitName
 from bot.domain.money import MOST
 
@@ -49,7 +49,7 @@ NOTES = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]) | st.just(
 @example(typed="x" * 5000)
 @example(typed="a " + "b," * 400)
 def test_anything_is_read_or_refused(parse: Callable[[str], object], typed: str) -> None:
-    with contextlib.suppress(WrongUsage):
+    with contextlib.suppress(WrongUsage, UnknownName):
         parse(typed)
 
 
@@ -120,9 +120,13 @@ def test_roles_are_read_by_their_beginning_where_that_is_clear() -> None:
         "approver": Role.APPROVER,
         "ad": Role.ADMIN,
     }
-    for typed in ("", "a", "x", "adminn", "owner", "admin viewer"):
+    for typed in ("", "a", "x", "owner", "boss", "админ"):
         with pytest.raises(WrongUsage, match="is no role"):
             parsing.parse_role(typed)
+    for typed, meant in {"adminn": "admin", "opertor": "operator", "VEIWER": "viewer"}.items():
+        with pytest.raises(UnknownName) as nearly:
+            parsing.parse_role(typed)
+        assert (nearly.value.kind, nearly.value.typed, nearly.value.suggestions[0]) == ("role", typed, meant)
 
 
 @given(name=st.sampled_from(LimitName))

@@ -22,15 +22,18 @@ from bot.domain.limits import LimitName, Usage
 from bot.domain.money import MOST
 from bot.domain.orders import Offer, OrderState, Sms
 from bot.sandbox.telegram_markup import parse_html, utf16_length
-from bot.services.spending import Budget, Statement
+from bot.services.access import LimitSet
+from bot.services.spending import Budget, ForNow, Statement
 from bot.services.status import Evidence, Status
 from bot.sms.port import WebhookState
 from storage.audit import Line
 from storage.ledger import Entry
+from storage.members import AccessRequest
 from storage.orders import Order
 
 ZONE = ZoneInfo("Asia/Jakarta")
 MOMENT = datetime(2026, 3, 14, 5, 0, tzinfo=UTC)
+MOMENT_MS = 1_773_464_400_000
 LONGEST_MESSAGE, LONGEST_POPUP = 4096, 200
 BIGGEST_ID = 2**52
 
@@ -121,6 +124,12 @@ BUDGETS = tuple(
 )
 
 
+STATEMENTS = (
+    Statement(MOST, 999, 999, BUDGETS),
+    Statement(0, 0, 0, BUDGETS, tuple(ForNow(name, MOST, 1_773_464_400_000, 0) for name in LimitName)),
+)
+
+
 def an_account(nasty: str) -> tuple[Entry, ...]:
     return tuple(Entry("held", "spent", MOST, nasty, 0) for _ in range(30))
 
@@ -162,17 +171,53 @@ RENDERINGS: Mapping[str, Rendering] = {
     "stranger": lambda _: [texts.stranger(BIGGEST_ID, may_ask=may_ask) for may_ask in (True, False)],
     "help_page": lambda _: [texts.help_page(HELP, role) for role in (*Role, None)],
     "help_on": lambda nasty: texts.help_on(nasty, nasty, [nasty] * 5),
-    "statement": lambda nasty: texts.statement(a_member(nasty), Statement(MOST, 999, 999, BUDGETS), ZONE),
+    "statement": lambda nasty: [texts.statement(a_member(nasty), state, ZONE) for state in STATEMENTS],
     "members": lambda nasty: [texts.members([a_member(nasty)] * 200, paused) for paused in (nasty, None)],
     "allowed": lambda nasty: [texts.allowed(a_member(nasty), greeted=greeted) for greeted in (True, False)],
     "in_already": lambda nasty: texts.in_already(a_member(nasty)),
     "greeting": lambda nasty: texts.greeting(a_member(nasty)),
     "revoked": lambda nasty: texts.revoked(a_member(nasty)),
     "limit_set": lambda nasty: [
-        texts.limit_set(member, name, amount)
+        texts.limit_set(LimitSet(member, name, MOST, is_default, until, MOST), ZONE)
         for name in LimitName
         for member in (a_member(nasty), None)
-        for amount in (0, MOST, None)
+        for is_default, until in ((True, None), (False, None), (False, MOMENT_MS))
+    ],
+    "usage": lambda nasty: [texts.usage(a_member(nasty), state, ZONE) for state in STATEMENTS],
+    "limit_warning": lambda nasty: [
+        texts.limit_warning(
+            {"owner": owner, "limit": name, "level": level, "used": MOST, "cap": MOST, "resets_at": at}, nasty, ZONE
+        )
+        for owner in (0, BIGGEST_ID)
+        for name in LimitName
+        for level in (80, 100)
+        for at in (None, 1_773_464_400)
+    ],
+    "whom_to_ask": lambda nasty: [
+        texts.whom_to_ask(names, is_admin=is_admin) for names in ([], [nasty] * 9) for is_admin in (True, False)
+    ],
+    "limit_choice": lambda _: [texts.limit_choice(state, ZONE) for state in STATEMENTS],
+    "limit_amounts": lambda nasty: [
+        texts.limit_amounts(whose, name, amount)
+        for whose in (a_member(nasty), None)
+        for name in LimitName
+        for amount in (0, MOST)
+    ],
+    "limit_button": lambda _: [texts.limit_button(name, MOST) for name in LimitName],
+    "limit_value": lambda _: [texts.limit_value(name, MOST) for name in LimitName],
+    "your_limits": lambda nasty: [
+        texts.your_limits(a_member(nasty, role), state, above)
+        for role in Role
+        for state in STATEMENTS
+        for above in (None, MOST)
+        if role is not Role.VIEWER
+    ],
+    "chosen": lambda nasty: texts.chosen([nasty] * 10),
+    "let_in_question": lambda nasty: texts.let_in_question(BIGGEST_ID, nasty),
+    "requests": lambda nasty: [
+        texts.requests([AccessRequest(BIGGEST_ID, nasty, words, MOMENT_MS)] * count, ZONE)
+        for count in (0, 1, 50)
+        for words in (nasty, "")
     ],
     "paused": texts.paused,
     "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],

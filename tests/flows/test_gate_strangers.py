@@ -99,11 +99,15 @@ async def test_the_second_admin_to_press_does_not_overrule_the_first(scene: Scen
     assert await scene.count("SELECT count(*) FROM members WHERE user_id = ? AND role = 'operator'", SAM) == 1
 
 
-async def test_not_now_tells_the_stranger_nothing(scene: Scene) -> None:
+async def test_a_refusal_tells_the_stranger_nothing_and_closes_the_request(scene: Scene) -> None:
     scene.press(SAM, await _notice(scene), "Ask for access")
     wanted = await scene.hears("asks to come in", ADA, anew=False)
-    scene.press(ADA, wanted, "Not now")
+    await scene.ask(ADA, "/requests", "Sam · 1003 · since")
+    scene.press(ADA, wanted, "Refuse")
     await scene.hears("Not let in", ADA)
+    await scene.ask(ADA, "/requests", "Nobody waits")
+    (line,) = await scene.audited("access.refuse")
+    assert (line.actor_id, line.subject) == (ADA, SAM)
     await scene.settle()
     assert len(scene.said_by_bot(SAM)) == 1
     await scene.ask(ADA, "/users", "Omar")
@@ -135,7 +139,15 @@ async def test_a_revoked_member_is_a_stranger_at_the_next_word_and_the_next_pres
     assert scene.telegram.menu_for(OMAR, OMAR) == [{"command": "start", "description": "say hello"}]
 
     scene.sms.arrive(order.id, code="314159")
+    await scene.hears("they are not on the list any more", ADA, anew=False)
+    await scene.hears("314159", ADA, anew=False)
+    await scene.settle()
+    assert not any("314159" in text for text in scene.said_by_bot(OMAR))
+
+    await scene.ask(ADA, f"/allow {OMAR} operator", "is an operator now")
+    scene.clock.jump(60)
     await scene.hears("314159", OMAR)
+    assert sum("314159" in text for text in scene.said_by_bot(ADA)) == 1
 
 
 async def test_many_strangers_at_once_leave_the_team_its_answers(scene: Scene) -> None:

@@ -20,6 +20,8 @@ from telegram import (
     CopyTextButton,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
+    KeyboardButton,
+    KeyboardButtonRequestUsers,
     ReactionTypeEmoji,
     ReplyKeyboardMarkup,
     ReplyKeyboardRemove,
@@ -113,6 +115,11 @@ def keyboard(*rows: list[InlineKeyboardButton]) -> InlineKeyboardMarkup:
 
 def go_button(data: str = "go") -> InlineKeyboardMarkup:
     return keyboard([InlineKeyboardButton("Go", callback_data=data)])
+
+
+def picker(**wishes: Any) -> ReplyKeyboardMarkup:
+    wanted = KeyboardButtonRequestUsers(7, **wishes)
+    return ReplyKeyboardMarkup([[KeyboardButton("Choose", request_users=wanted)]])
 
 
 async def raw(server: LoopbackServer, world: TelegramWorld, method: str, **params: Any) -> Any:
@@ -424,6 +431,61 @@ class TestButtons:
         await bot.send_message(ADA, "y", reply_markup=ReplyKeyboardRemove())
         assert world.chat(ADA).keyboard is None
 
+    async def test_a_picker_tells_what_it_asked_for_and_no_more(self, world: TelegramWorld, bot: Bot) -> None:
+        await drain(bot)
+        world.users[OMAR].last_name = "Haddad"
+        wishes: list[dict[str, Any]] = [{}, {"request_name": True}, {"request_username": True}]
+        for wish in wishes:
+            await bot.send_message(ADA, "whom?", reply_markup=picker(**wish))
+            world.share_users(ADA, 7, [OMAR])
+        told = [update.message.users_shared for update in await drain(bot) if update.message]
+        names = [(user.first_name, user.last_name, user.username) for said in told if said for user in said.users]
+        assert names == [(None, None, None), ("Omar", "Haddad", None), (None, None, "omar_qa")]
+
+    async def test_a_picker_is_answered_only_as_it_was_asked(self, world: TelegramWorld, bot: Bot) -> None:
+        with pytest.raises(PersonError, match="no button asks"):
+            world.share_users(ADA, 7, [OMAR])
+        await bot.send_message(ADA, "whom?", reply_markup=picker(user_is_bot=False, max_quantity=2))
+        for users in ([], [OMAR, OMAR], [OMAR, SAM, 4242]):
+            with pytest.raises(PersonError, match="1 to 2 different users"):
+                world.share_users(ADA, 7, users)
+        with pytest.raises(PersonError, match="does not take"):
+            world.share_users(ADA, 7, [world.bot.id])
+        with pytest.raises(PersonError, match="no button asks"):
+            world.share_users(ADA, 8, [OMAR])
+        await bot.send_message(ADA, "enough", reply_markup=ReplyKeyboardRemove())
+        with pytest.raises(PersonError, match="no button asks"):
+            world.share_users(ADA, 7, [OMAR])
+
+    async def test_a_picker_is_private_and_well_formed(
+        self, world: TelegramWorld, server: LoopbackServer, bot: Bot
+    ) -> None:
+        with pytest.raises(BadRequest, match="sers can be requested in private chats only"):
+            await bot.send_message(TEAM_CHAT, "whom?", reply_markup=picker())
+        wrong: dict[str, Any] = {
+            "request_id": {"request_id": "x"},
+            "max_quantity": {"request_id": 1, "max_quantity": 11},
+            "request_name": {"request_id": 1, "request_name": "yes"},
+            "request_users": [],
+        }
+        for field, request in wrong.items():
+            rows = [[{"text": "Choose", "request_users": request}]]
+            answer = await raw(server, world, "sendMessage", chat_id=ADA, text="x", reply_markup={"keyboard": rows})
+            assert (answer["error_code"], f'"{field}"' in answer["description"]) == (400, True)
+        twice = [[{"text": "A", "request_users": {"request_id": 1}}, {"text": "B", "request_users": {"request_id": 1}}]]
+        answer = await raw(server, world, "sendMessage", chat_id=ADA, text="x", reply_markup={"keyboard": twice})
+        assert "unique" in answer["description"]
+
+    async def test_a_contact_may_be_of_somebody_without_an_account(self, world: TelegramWorld, bot: Bot) -> None:
+        await drain(bot)
+        world.send_contact(ADA, "+15550001", of=OMAR)
+        world.send_contact(ADA, "+15550002", outsider="Zoe")
+        known, unknown = [update.message.contact for update in await drain(bot) if update.message]
+        assert known is not None
+        assert (known.user_id, known.first_name) == (OMAR, "Omar")
+        assert unknown is not None
+        assert (unknown.user_id, unknown.first_name) == (None, "Zoe")
+
 
 class TestEditing:
     async def test_text_and_buttons(self, world: TelegramWorld, bot: Bot) -> None:
@@ -681,6 +743,7 @@ class TestPeople:
         await drain(bot)
         world.edit(ADA, ADA, said.message_id, "/order whatsapp")
         world.send_contact(ADA, "+15550001")
+        await bot.send_message(ADA, "whom?", reply_markup=picker(request_name=True, max_quantity=2))
         world.share_users(ADA, 7, [OMAR, 4242])
         edited, contact, shared = await drain(bot)
         assert edited.edited_message is not None

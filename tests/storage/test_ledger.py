@@ -375,7 +375,7 @@ class Books(RuleBasedStateMachine):
         with suppress(LimitReached), undone_if_refused(self.connection):
             order_id = reserved(self.connection, price, member, self.window)
             try:
-                limits = members.limits_of(self.connection, member, caps())
+                limits = members.limits_of(self.connection, member, caps(), NOW)
                 ledger.hold(self.connection, order_id, price, limits, noon(DAYS[self.today]), NOW)
             except LimitReached as error:
                 refused = error.name
@@ -388,7 +388,7 @@ class Books(RuleBasedStateMachine):
         return multiple(order_id)
 
     def no_cap_is_exceeded_by(self, member: int) -> None:
-        limits = members.limits_of(self.connection, member, caps())
+        limits = members.limits_of(self.connection, member, caps(), NOW)
         for name, owner, period in (
             (LimitName.DAILY, member, self.window.day),
             (LimitName.MONTHLY, member, self.window.month),

@@ -15,7 +15,8 @@ from bot.domain.access import Role
 from bot.domain.limits import Window
 from bot.domain.notices import Notice, NoticeKind
 from bot.domain.orders import Allowed, OrderState, RemoteOrder, RemoteStatus, Sms
-from storage import ledger, members, orders, outbox
+from storage import approvals, ledger, members, orders, outbox
+from storage.approvals import Ask
 from storage.orders import Intent, Order, Request
 from tests.storage import rows
 from tests.storage.rows import ANA, BEN, GROUP, NOW, TODAY, reserved, running, sent, undone_if_refused, waiting
@@ -25,6 +26,11 @@ def order(connection: sqlite3.Connection, order_id: int) -> Order:
     found = orders.get(connection, order_id)
     assert found is not None
     return found
+
+
+def an_approval(connection: sqlite3.Connection) -> int:
+    request = Request("update-9", BEN, GROUP, 7, "telegram", "id,us", 5000, "")
+    return approvals.insert(connection, Ask(request, "update-9", 1, "id", 5000), NOW, NOW + 1)
 
 
 def test_a_new_order_comes_back_as_it_went_in(connection: sqlite3.Connection) -> None:
@@ -68,7 +74,7 @@ def test_every_column_is_a_field_and_every_field_a_column(connection: sqlite3.Co
         values[column["name"]] = next(numbers) if column["type"] == "INTEGER" else f"text {next(numbers)}"
     values |= {"id": order_id, "member_id": ANA, "state": "completed", "refund_assumed": 1, "needs_admin": 1, "held": 0}
     values |= {"refunded": 3, "charged": 4, "reactivates": order_id, "refund_open": 1, "policy": "best_success"}
-    values |= {"allowed": "[true, false, true, false, 1773464400, null]"}
+    values |= {"allowed": "[true, false, true, false, 1773464400, null]", "approval_id": an_approval(connection)}
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     connection.execute(f"UPDATE orders SET {assignments}", values)  # noqa: S608 (the names are the schema's own)
     found = order(connection, order_id)

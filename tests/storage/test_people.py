@@ -12,7 +12,7 @@ from storage import audit, buttons, members, orders, outbox, settings
 from storage.audit import Line
 from storage.buttons import Button
 from storage.database import Database
-from storage.members import TEAM, Chat
+from storage.members import TEAM, AccessRequest, Chat
 from tests.storage.rows import ANA, BEN, GROUP, NOW, waiting
 
 CARL = 33
@@ -68,26 +68,49 @@ def test_owners_are_those_of_the_configuration_and_nobody_else(connection: sqlit
 
 def test_limits_are_the_defaults_until_somebody_sets_them(connection: sqlite3.Connection) -> None:
     defaults = {name: number for number, name in enumerate(LimitName)}
-    assert members.limits_of(connection, ANA, defaults) == defaults
+    assert members.limits_of(connection, ANA, defaults, NOW) == defaults
     members.set_limit(connection, ANA, LimitName.DAILY, 700)
     members.set_limit(connection, ANA, LimitName.DAILY, 0)
     members.set_limit(connection, TEAM, LimitName.TEAM_DAILY, 900)
-    assert members.limits_of(connection, ANA, defaults) == {
+    assert members.limits_of(connection, ANA, defaults, NOW) == {
         **defaults,
         LimitName.DAILY: 0,
         LimitName.TEAM_DAILY: 900,
     }
-    assert members.limits_of(connection, BEN, defaults) == {**defaults, LimitName.TEAM_DAILY: 900}
+    assert members.limits_of(connection, BEN, defaults, NOW) == {**defaults, LimitName.TEAM_DAILY: 900}
     members.set_limit(connection, ANA, LimitName.DAILY, None)
     members.set_limit(connection, TEAM, LimitName.TEAM_DAILY, None)
-    assert members.limits_of(connection, ANA, defaults) == defaults
+    assert members.limits_of(connection, ANA, defaults, NOW) == defaults
+
+
+def test_a_temporary_limit_binds_until_its_moment_and_not_at_it(connection: sqlite3.Connection) -> None:
+    defaults = dict.fromkeys(LimitName, 5)
+    members.set_limit(connection, ANA, LimitName.DAILY, 7)
+    members.set_temporary_limit(connection, ANA, LimitName.DAILY, 9, NOW + 10)
+    members.set_temporary_limit(connection, TEAM, LimitName.TEAM_DAILY, 11, NOW + 20)
+    raised = {**defaults, LimitName.DAILY: 9, LimitName.TEAM_DAILY: 11}
+    assert members.limits_of(connection, ANA, defaults, NOW + 9) == raised
+    assert members.limits_of(connection, ANA, defaults, NOW + 10) == {**raised, LimitName.DAILY: 7}
+    assert members.limits_of(connection, ANA, defaults, NOW + 20) == {**defaults, LimitName.DAILY: 7}
+    assert members.limits_of(connection, BEN, defaults, NOW) == {**defaults, LimitName.TEAM_DAILY: 11}
+    assert members.lasting_limits_of(connection, ANA, defaults) == {**defaults, LimitName.DAILY: 7}
+    members.forget_temporary_limits(connection, NOW + 11)
+    assert set(members.temporary_limits_of(connection, ANA, NOW)) == {LimitName.TEAM_DAILY}
+
+
+def test_the_newest_word_on_a_limit_ends_a_temporary_one(connection: sqlite3.Connection) -> None:
+    defaults = dict.fromkeys(LimitName, 5)
+    for amount in (0, None):
+        members.set_temporary_limit(connection, ANA, LimitName.DAILY, 900, NOW + 10)
+        members.set_limit(connection, ANA, LimitName.DAILY, amount)
+        assert members.limits_of(connection, ANA, defaults, NOW)[LimitName.DAILY] == (5 if amount is None else 0)
 
 
 def test_a_limit_of_the_wrong_owner_binds_nobody(connection: sqlite3.Connection) -> None:
     defaults = dict.fromkeys(LimitName, 5)
     members.set_limit(connection, ANA, LimitName.TEAM_DAILY, 1)
     members.set_limit(connection, TEAM, LimitName.DAILY, 1)
-    assert members.limits_of(connection, ANA, defaults) == defaults
+    assert members.limits_of(connection, ANA, defaults, NOW) == defaults
 
 
 # Groups
@@ -148,8 +171,16 @@ def test_a_stranger_is_noticed_once_in_a_while_and_strangers_only_so_many(connec
 def test_a_stranger_asks_once_and_is_no_stranger_once_let_in(connection: sqlite3.Connection) -> None:
     assert members.ask_access(connection, CARL, NOW) is None
     members.notice_stranger(connection, CARL, "Carl", NOW, 100, 10)
-    assert members.ask_access(connection, CARL, NOW) == "Carl"
+    members.keep_words(connection, CARL, "first")
+    members.keep_words(connection, CARL, "second")
+    assert members.open_requests(connection) == []
+    request = AccessRequest(CARL, "Carl", "first", NOW)
+    assert members.ask_access(connection, CARL, NOW) == request
     assert members.ask_access(connection, CARL, NOW) is None
+    assert members.open_requests(connection) == [request]
+    assert members.refuse_access(connection, CARL, NOW)
+    assert not members.refuse_access(connection, CARL, NOW)
+    assert members.open_requests(connection) == []
     members.allow(connection, CARL, "Carl", Role.VIEWER, ANA, NOW)
     assert members.stranger_name(connection, CARL) is None
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, ordering, reporting, viewing
+from bot.chat.commands import administration, limits, ordering, people, reporting, viewing
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -52,6 +52,14 @@ COMMANDS: tuple[Command, ...] = (
         "prices and stock, cheapest first",
         ("/catalog", "/catalog whatsapp", "/catalog whatsapp indonesia,vietnam"),
     ),
+    Command(
+        "usage",
+        Role.VIEWER,
+        limits.usage,
+        "[PERSON]",
+        "what is spent, held and left, and when it starts anew; admins may name somebody",
+        ("/usage", "/usage 12345"),
+    ),
     Command("orders", Role.VIEWER, viewing.list_orders, "", "your live orders; admins see everybody's"),
     Command(
         "order",
@@ -97,24 +105,32 @@ COMMANDS: tuple[Command, ...] = (
         ("/reactivate 17",),
     ),
     Command("status", Role.ADMIN, administration.status, "", "how the desk, SMSCode and the webhooks stand"),
-    Command("users", Role.ADMIN, administration.users, "", "who is on the list"),
+    Command("users", Role.ADMIN, people.users, "", "who is on the list"),
     Command(
         "allow",
         Role.ADMIN,
-        administration.allow,
-        "PERSON [role]",
-        "let somebody in",
-        ("/allow 12345", "/allow 12345 viewer", "in reply to a message: /allow operator"),
+        people.allow,
+        "[PERSON] [role]",
+        "let somebody in; alone, it lets you choose whom",
+        ("/allow", "/allow 12345", "/allow 12345 viewer", "in reply to a message: /allow operator"),
     ),
-    Command("revoke", Role.ADMIN, administration.revoke, "PERSON", "take somebody off the list", ("/revoke 12345",)),
-    Command("role", Role.ADMIN, administration.role, "PERSON ROLE", "change a role", ("/role 12345 viewer",)),
+    Command("requests", Role.ADMIN, people.requests, "", "who waits to be let in"),
+    Command("revoke", Role.ADMIN, people.revoke, "PERSON", "take somebody off the list", ("/revoke 12345",)),
+    Command("role", Role.ADMIN, people.role, "PERSON ROLE", "change a role", ("/role 12345 viewer",)),
     Command(
         "limit",
         Role.ADMIN,
-        administration.limit,
-        "PERSON LIMIT AMOUNT",
-        "set or show limits",
-        ("/limit 12345", "/limit 12345 daily 200000", "/limit team_daily 1.000.000", "/limit 12345 daily default"),
+        limits.limit,
+        "[PERSON] [LIMIT] [AMOUNT] [for TIME]",
+        "set or show limits; what you leave out is asked by buttons",
+        (
+            "/limit",
+            "/limit 12345",
+            "/limit 12345 daily 200000",
+            "/limit 12345 daily 200000 for 3d",
+            "/limit team_daily 1.000.000",
+            "/limit 12345 daily default",
+        ),
     ),
     Command(
         "pause", Role.ADMIN, administration.pause, "[reason]", "stop new orders for everyone", ("/pause audit week",)
@@ -154,6 +170,10 @@ COMMANDS: tuple[Command, ...] = (
         ("/export", "/export last month", "/export 2026-03-01..2026-03-14"),
     ),
 )
+
+
+SHARED = Command("allow", Role.ADMIN, people.shared, "", "", ("/allow 12345 operator",))
+"""People chosen in Telegram's picker, or a contact that somebody sends: no command that is typed."""
 
 
 def for_role(role: Role) -> list[Command]:

@@ -14,7 +14,9 @@ from storage import members, orders
 
 async def start(visit: Visit) -> None:
     """`/start`: say who they are here and what to do first."""
-    await visit.answer(texts.welcome(visit.member))
+    state = await spending.statement(visit.desk, visit.member.user_id)
+    limits = texts.your_limits(visit.member, state, visit.desk.settings.limits.approve_above)
+    await visit.answer(texts.welcome(visit.member) + limits)
 
 
 async def whoami(visit: Visit) -> None:

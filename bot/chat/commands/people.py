@@ -1,0 +1,139 @@
+"""Commands about who is on the list: `/users` `/allow` `/requests` `/revoke` `/role`, and people shared by a picker."""
+
+from typing import Final
+
+from telegram import KeyboardButton, KeyboardButtonRequestUsers, ReplyKeyboardMarkup, ReplyKeyboardRemove
+
+from bot.chat import keyboards, parsing, texts
+from bot.chat.keyboards import Press, Row
+from bot.chat.visit import Visit
+from bot.domain.access import Member, Role
+from bot.domain.errors import WrongUsage
+from bot.services import access, spending
+from storage import settings
+
+_PICKER: Final = 1
+"""Names our one picker in Telegram's answer; what is chosen there only leads to a question."""
+
+_MOST_PICKED: Final = 10
+_MOST_REQUESTS: Final = 15
+
+
+async def users(visit: Visit) -> None:
+    """`/users`: everybody on the list."""
+    reason = await visit.desk.database.read(lambda connection: settings.get(connection, settings.PAUSED))
+    await visit.answer(texts.members(await access.everybody(visit.desk), reason))
+
+
+async def allow(visit: Visit) -> None:
+    """`/allow PERSON [role]`: let somebody in, as an operator unless said otherwise; alone, it lets choose whom."""
+    words = parsing.clean(visit.text).split()
+    if not words and visit.replied is None and visit.private:
+        await visit.answer_below(texts.choose_people(), _picker())
+        return
+    user_id, name, rest = await person(visit, words)
+    if rest:
+        await _let_in(visit, user_id, parsing.parse_role(rest[0]), name)
+    else:
+        await let_in_anew(visit, user_id, Role.OPERATOR, name)
+
+
+async def let_in_anew(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:
+    """Let somebody in who is not in yet; whoever is keeps their role."""
+    known = await access.member(visit.desk, user_id)
+    if known is not None:
+        await visit.answer(texts.in_already(known))
+    else:
+        await _let_in(visit, user_id, role, name)
+
+
+async def _let_in(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:
+    """Put a person on the list, tell the admin, greet the person."""
+    member = await access.allow(visit.desk, visit.member.user_id, user_id, role, name)
+    await visit.menus.show(member)
+    state = await spending.statement(visit.desk, user_id)
+    limits = texts.your_limits(member, state, visit.desk.settings.limits.approve_above)
+    greeted = await visit.tell(user_id, texts.greeting(member) + limits)
+    await visit.answer(texts.allowed(member, greeted=greeted))
+
+
+async def shared(visit: Visit) -> None:
+    """People chosen in Telegram's picker, or sent as a contact: ask for each whether to let them in, and as what."""
+    if not visit.people:
+        raise WrongUsage("send me a contact who uses Telegram, or their id: /allow 12345")
+    await visit.answer_below(texts.chosen([chosen.name for chosen in visit.people]), ReplyKeyboardRemove())
+    for chosen in visit.people:
+        known = await access.member(visit.desk, chosen.user_id)
+        if known is not None:
+            await visit.answer(texts.in_already(known))
+        else:
+            question = texts.let_in_question(chosen.user_id, chosen.name)
+            await visit.answer(question, keyboards.for_stranger(chosen.user_id, chosen.name))
+
+
+async def requests(visit: Visit) -> None:
+    """`/requests`: who waits to be let in, each with the buttons that decide."""
+    waiting = await access.open_requests(visit.desk)
+    rows: list[Row] = [
+        [
+            Press(f"{asker.name[:20]}: operator", "admit", {"user": asker.user_id, "role": "operator"}),
+            Press("viewer", "admit", {"user": asker.user_id, "role": "viewer"}),
+            Press("Refuse", "turn_down", {"user": asker.user_id}, keyboards.DANGER),
+        ]
+        for asker in waiting[:_MOST_REQUESTS]
+    ]
+    await visit.answer(texts.requests(waiting, visit.desk.settings.limits.zone), rows)
+
+
+async def revoke(visit: Visit) -> None:
+    """`/revoke PERSON`: take somebody off the list."""
+    user_id, _, _ = await person(visit, parsing.clean(visit.text).split())
+    member = await access.revoke(visit.desk, visit.member.user_id, user_id)
+    await visit.menus.hide(user_id)
+    await visit.answer(texts.revoked(member))
+
+
+async def role(visit: Visit) -> None:
+    """`/role PERSON ROLE`: give a member another role."""
+    user_id, _, rest = await person(visit, parsing.clean(visit.text).split())
+    if not rest:
+        raise WrongUsage("say which role: /role 12345 viewer")
+    member = await access.set_role(visit.desk, visit.member.user_id, user_id, parsing.parse_role(rest[0]))
+    await visit.menus.show(member)
+    await visit.answer(texts.allowed(member, greeted=True))
+
+
+async def person(visit: Visit, words: list[str]) -> tuple[int, str | None, list[str]]:
+    """Whom the command is about (by id, by reply, or by the name /users shows), and the words that remain.
+
+    Raises:
+        WrongUsage: nobody, or several.
+    """
+    user_id = parsing.parse_user_id(words[0]) if words else None
+    if user_id is not None:
+        return user_id, None, words[1:]
+    if visit.replied is not None and visit.replied.user_id is not None:
+        return visit.replied.user_id, visit.replied.name, words
+    found = _by_name(await access.everybody(visit.desk), words)
+    if found is None:
+        raise WrongUsage("say who: their id as /users shows it, their name there, or reply to one of their messages")
+    member, used = found
+    return member.user_id, None, words[used:]
+
+
+def _by_name(people: list[Member], words: list[str]) -> tuple[Member, int] | None:
+    """The one member whose name the first words spell, and how many words that took."""
+    for used in range(len(words), 0, -1):
+        wanted = " ".join(words[:used]).removeprefix("@").casefold()
+        named = [person for person in people if person.name.casefold() == wanted]
+        if len(named) == 1:
+            return named[0], used
+        if len(named) > 1:
+            raise WrongUsage(f"there are {len(named)} people by that name; use the id that /users shows")
+    return None
+
+
+def _picker() -> ReplyKeyboardMarkup:
+    wanted = KeyboardButtonRequestUsers(_PICKER, user_is_bot=False, max_quantity=_MOST_PICKED, request_name=True)
+    button = KeyboardButton(texts.picker_button(), request_users=wanted)
+    return ReplyKeyboardMarkup([[button]], resize_keyboard=True, one_time_keyboard=True)
