@@ -53,6 +53,8 @@ _WELL_FORMED_TOKEN = re.compile(r"[1-9]\d{0,19}:[A-Za-z0-9_-]{20,64}")
 _LONGEST_POLL = 50
 _GATEWAY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _WEBHOOK_ACTIVE = "can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
+_CUT_OFF = object()
+"""The result of a poll that Telegram went down under."""
 _OTHER_POLL = "terminated by other getUpdates request; make sure that only one bot instance is running"
 
 
@@ -159,6 +161,8 @@ class _BotApi:
             call.outcome = f"{error.code} {error.description}"
             return _refusal(error)
         call.outcome = "ok"
+        if result is _CUT_OFF:
+            return _ConnectionReset()
         self._courier.wake()
         return JSONResponse({"ok": True, "result": result})
 
@@ -175,7 +179,9 @@ class _BotApi:
             limit=params.integer("limit", 100),
             timeout_seconds=min(max(params.integer("timeout"), 0), _LONGEST_POLL),
         )
-        return await _until_client_leaves(request, poll) or []
+        found = await _until_client_leaves(request, poll) or []
+        # What is held back is not confirmed, so it comes with the first poll once Telegram is back.
+        return _CUT_OFF if self._world.down else found
 
 
 def _chat_id(params: Params) -> int | None:
@@ -243,11 +249,17 @@ _AFTER: dict[FaultKind, Callable[[Request, Response], Awaitable[Response]]] = {
 }
 
 
-def bot_app(world: TelegramWorld, *, webhook_retry_seconds: float = 0.5, outside: ASGIApp | None = None) -> Starlette:
+def bot_app(
+    world: TelegramWorld,
+    *,
+    webhook_retry_seconds: float = 0.5,
+    outside: ASGIApp | None = None,
+    backstage: ASGIApp | None = None,
+) -> Starlette:
     """The Bot API of a world under `/bot{token}/{method}`, its files, and the chat page under `/`.
 
     `outside` is the control plane of the SMSCode beside it, if there is one: it is served under `/world`, where the
-    page's panel looks.
+    page's panel looks. `backstage` has the switches of a demo, served under `/backstage`.
     """
     api = _BotApi(world, webhook_retry_seconds=webhook_retry_seconds)
     return Starlette(
@@ -256,6 +268,7 @@ def bot_app(world: TelegramWorld, *, webhook_retry_seconds: float = 0.5, outside
             Route("/file/bot{token}/documents/{file_id}/{name}", api.file),
             *page_routes(world, has_outside=outside is not None),
             *([Mount("/world", outside)] if outside is not None else []),
+            *([Mount("/backstage", backstage)] if backstage is not None else []),
         ],
         middleware=[Middleware(LoopbackOnly)],
     )

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.sandbox.telegram_faults import Fault
 from bot.sandbox.telegram_people import PersonError
-from bot.sandbox.telegram_pictures import media_type
+from bot.sandbox.telegram_pictures import picture_of
 from bot.sandbox.telegram_state import CallbackQuery, Chat, Event, Json, Message
 from bot.sandbox.telegram_world import TelegramWorld
 
@@ -39,6 +39,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_STATIC = ("chat.css", "chat.js", "chat_words.js", "chat_outside.js", "chat_tour.js")
 _PERSON_ACTS = (
     "say",
     "edit",
@@ -163,12 +164,15 @@ class _Page:
         return self._json({"ok": True})
 
     async def file(self, request: Request) -> Response:
-        """A file somebody sent, only ever as a download or as a picture."""
+        """A file somebody sent, only ever as a picture or as a download."""
         found = self._world.files.get(request.path_params["file_id"])
         if found is None:
             return self._json({"error": "no such file"}, 404)
+        picture = picture_of(found[1])
+        if picture is not None:
+            return Response(found[1], media_type=picture.media_type, headers=_HEADERS)
         disposition = {"Content-Disposition": "attachment"}
-        return Response(found[1], media_type=media_type(found[1]), headers={**_HEADERS, **disposition})
+        return Response(found[1], media_type="application/octet-stream", headers={**_HEADERS, **disposition})
 
     def _json(self, body: Any, status: int = 200) -> Response:
         return JSONResponse(body, status, headers=_HEADERS)
@@ -251,6 +255,7 @@ def _message(message: Message) -> Json:
         "from_bot": message.from_bot,
         "edited": bool(message.history) and message.edited_at is not None,
         "deleted": message.deleted_at is not None,
+        "silent": message.silent,
         "reactions": message.reactions,
     }
 
@@ -270,8 +275,7 @@ def page_routes(world: TelegramWorld, *, has_outside: bool = False) -> list[Rout
     page = _Page(world, has_outside=has_outside)
     return [
         Route("/", _static("chat.html")),
-        Route("/chat.css", _static("chat.css")),
-        Route("/chat.js", _static("chat.js")),
+        *(Route(f"/{name}", _static(name)) for name in _STATIC),
         Route("/chat/state", page.state),
         Route("/chat/calls", page.calls),
         Route("/chat/events", page.events),

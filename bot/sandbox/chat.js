@@ -1,10 +1,16 @@
 // The chat page. All state lives on the server: this draws it, listens for changes, and sends what a person does.
 // Whatever people or the bot wrote reaches the page through text nodes only.
 
+import { startOutside } from "./chat_outside.js";
+import { createTour } from "./chat_tour.js";
+import { avatar, bytes, icon, make, rich, tickAll, tone } from "./chat_words.js";
+
 const $ = (id) => document.getElementById(id);
 const TYPING_MS = 5000;
 const TOAST_MS = 4000;
 const ANSWER_PATIENCE_MS = 15000;
+const GENERAL = "general"; // the topic of a forum whose messages have no topic id
+const PRESENT = ["creator", "administrator", "member", "restricted"];
 
 let state = null;
 let here = null; // the view shown: {user, chat} ids
@@ -15,44 +21,20 @@ let keyboardHidden = false;
 const drafts = new Map();
 const typing = new Map(); // chat id → time it ends
 const busy = new Map(); // callback query id → button
+const speakers = new Map(); // group id → who speaks there from this page
+const topicsShown = new Map(); // forum id → the topic looked at, null for all
 
 // ---------------------------------------------------------------- small things
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name === "class") element.className = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
-}
-
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(use);
-  return svg;
-}
 
 const key = (view) => `${view.user}/${view.chat}`;
 const userOf = (id) => state.users.find((user) => user.id === id);
 const chatOf = (id) => state.chats.find((chat) => chat.id === id);
-const tone = (id) => Math.abs(id) % 6;
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 const day = (seconds) => new Date(seconds * 1000).toDateString();
 
 function dayName(seconds) {
   if (day(seconds) === day(Date.now() / 1000)) return "Today";
   return new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "long" });
-}
-
-function avatar(name, id, extra = "") {
-  return make("span", { class: `avatar ${extra}`, "data-tone": tone(id), "aria-hidden": "true" }, name.slice(0, 1));
 }
 
 async function send(act, body) {
@@ -86,27 +68,91 @@ async function copy(text) {
   }
 }
 
-function ask(text, { cancel = false, choices = [] } = {}) {
+// `choices` are rows of {value, name, hint} to tick, at most `most` of them; the answer is what was ticked, or null.
+function ask(text, { cancel = false, choices = [], most = 1 } = {}) {
   const dialog = $("dialog");
+  const boxes = choices.map(({ value }) => make("input", { type: most === 1 ? "radio" : "checkbox", name: "choice", value }));
+  const ticked = () => boxes.filter((box) => box.checked).map((box) => Number(box.value));
+  const check = () => {
+    $("dialog-ok").disabled = choices.length > 0 && !ticked().length;
+    boxes.forEach((box) => (box.disabled = most > 1 && !box.checked && ticked().length >= most));
+  };
   $("dialog-text").textContent = text;
   $("dialog-cancel").hidden = !cancel;
   $("dialog-choices").replaceChildren(
-    ...choices.map(({ value, label }) => make("label", {}, make("input", { type: "checkbox", value }), label)),
+    ...choices.map(({ value, name, hint }, index) =>
+      make("label", {}, avatar(name, value), make("span", {}, make("strong", {}, name), make("small", {}, hint)), boxes[index]),
+    ),
   );
+  boxes.forEach((box) => box.addEventListener("change", check));
+  check();
   dialog.returnValue = "";
   dialog.showModal();
-  $("dialog-ok").focus();
+  (boxes[0] ?? $("dialog-ok")).focus();
   return new Promise((resolve) => {
-    dialog.addEventListener(
-      "close",
-      () => {
-        const ticked = [...dialog.querySelectorAll("input:checked")].map((box) => Number(box.value));
-        resolve(dialog.returnValue === "ok" ? ticked : null);
-      },
-      { once: true },
-    );
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok" ? ticked() : null), { once: true });
   });
 }
+
+// ---------------------------------------------------------------- light or dark, loud or quiet
+
+const THEMES = ["", "light", "dark"];
+
+function preference(name, value) {
+  try {
+    if (value === undefined) return localStorage.getItem(name) ?? "";
+    localStorage.setItem(name, value);
+  } catch {
+    // Without storage it holds until the reload.
+  }
+  return value ?? "";
+}
+
+function wear(theme) {
+  document.documentElement.dataset.theme = theme;
+  const said = theme ? `Always ${theme}` : "Light or dark as the system";
+  $("theme").setAttribute("aria-label", said);
+  $("theme").title = said;
+}
+
+function hush(sound) {
+  $("sound").setAttribute("aria-pressed", String(sound));
+  $("sound").title = sound ? "Sound is on" : "Sound is off";
+  $("sound").querySelector("use").setAttribute("href", sound ? "#icon-sound" : "#icon-quiet");
+}
+
+let speaker = null;
+
+// Two short notes; a browser lets a page make them only after its person has touched it.
+function ring() {
+  if (preference("sound") !== "on") return;
+  speaker ??= new AudioContext();
+  [[660, 0], [880, 0.09]].forEach(([pitch, after]) => {
+    const start = speaker.currentTime + after;
+    const tone = new OscillatorNode(speaker, { frequency: pitch });
+    const loudness = new GainNode(speaker, { gain: 0 });
+    loudness.gain.setValueAtTime(0.08, start);
+    loudness.gain.exponentialRampToValueAtTime(0.001, start + 0.18);
+    tone.connect(loudness).connect(speaker.destination);
+    tone.start(start);
+    tone.stop(start + 0.2);
+  });
+}
+
+$("theme").addEventListener("click", () => {
+  const next = THEMES[(THEMES.indexOf(preference("theme")) + 1) % THEMES.length];
+  preference("theme", next);
+  wear(next);
+  toast($("theme").title);
+});
+$("sound").addEventListener("click", () => {
+  const on = preference("sound") !== "on";
+  preference("sound", on ? "on" : "off");
+  hush(on);
+  ring();
+});
+wear(preference("theme"));
+hush(preference("sound") === "on");
 
 // ---------------------------------------------------------------- what was read
 
@@ -122,7 +168,7 @@ function readUpTo() {
 function markRead(view) {
   const messages = chatOf(view.chat).messages;
   const views = readUpTo();
-  views[key(view)] = messages.length ? messages[messages.length - 1].message_id : 0;
+  views[view.chat] = messages.length ? messages[messages.length - 1].message_id : 0;
   try {
     localStorage.setItem("read", JSON.stringify({ world: state.world, views }));
   } catch {
@@ -131,32 +177,32 @@ function markRead(view) {
 }
 
 function unread(view) {
-  const last = readUpTo()[key(view)] ?? 0;
+  const last = readUpTo()[view.chat] ?? 0;
   return chatOf(view.chat).messages.filter((m) => m.message_id > last && m.sender_id !== view.user && !service(m)).length;
 }
 
 // ---------------------------------------------------------------- the list on the left
 
+const isGroup = (chat) => chat.type === "group" || chat.type === "supergroup";
+const insiders = (chat) => state.users.filter((user) => PRESENT.includes(chat.members[user.id]));
+
+// One view a chat: a private one belongs to its person, in a group somebody speaks who can be changed.
 function views() {
-  const sections = [
-    { title: "Private chats", items: state.chats.filter((chat) => chat.type === "private").map((chat) => ({ user: chat.id, chat: chat.id })) },
-  ];
-  for (const chat of state.chats.filter((one) => one.type === "group" || one.type === "supergroup")) {
-    const inside = state.users.filter((user) => ["creator", "administrator", "member", "restricted"].includes(chat.members[user.id]));
-    sections.push({ title: chat.title, items: inside.map((user) => ({ user: user.id, chat: chat.id })) });
-  }
-  return sections.filter((section) => section.items.length);
+  const own = state.chats.filter((chat) => chat.type === "private").map((chat) => ({ user: chat.id, chat: chat.id }));
+  const groups = state.chats.filter((chat) => isGroup(chat) && insiders(chat).length);
+  return [...own, ...groups.map((chat) => ({ user: speakerIn(chat), chat: chat.id }))];
+}
+
+function speakerIn(chat) {
+  const inside = insiders(chat);
+  const chosen = inside.find((user) => user.id === speakers.get(chat.id)) ?? inside.find((user) => user.role === "operator");
+  return (chosen ?? inside[0]).id;
 }
 
 function drawPeople() {
-  $("people").replaceChildren(
-    ...views().flatMap(({ title, items }) => [
-      make("h2", {}, title),
-      make("ul", {}, ...items.map((view) => make("li", {}, row(view)))),
-    ]),
-  );
-  const waiting = views().flatMap((section) => section.items).reduce((sum, view) => sum + unread(view), 0);
-  document.title = waiting ? `(${waiting}) Sandbox chat` : "Sandbox chat";
+  $("people").replaceChildren(...views().map((view) => make("li", {}, row(view))));
+  const waiting = views().reduce((sum, view) => sum + unread(view), 0);
+  document.title = waiting ? `(${waiting}) otpdesk` : "otpdesk";
 }
 
 function row(view) {
@@ -165,36 +211,34 @@ function row(view) {
   const isPrivate = chat.type === "private";
   const last = chat.messages[chat.messages.length - 1];
   const count = unread(view);
-  const current = here && key(here) === key(view);
+  const name = isPrivate ? user.first_name : chat.title;
+  const acting = isActing(chat.id);
   return make(
     "button",
     {
       type: "button",
       class: "row",
-      "data-view": key(view),
-      "aria-current": current ? "true" : null,
+      "data-chat": chat.id,
+      "aria-current": here?.chat === chat.id ? "true" : null,
       onclick: () => open(view, true),
     },
-    avatar(user.first_name, user.id),
+    avatar(name, chat.id),
     make(
       "span",
       { class: "row-words" },
-      make(
-        "span",
-        { class: "row-name" },
-        isPrivate ? user.first_name : `as ${user.first_name}`,
-        user.role ? make("small", {}, isPrivate ? `· ${user.role}` : user.role) : null,
-      ),
-      make("span", { class: "row-last" }, last ? preview(last, view) : "Nothing said yet"),
+      make("span", { class: "row-name" }, name, make("small", {}, isPrivate ? user.role : `${insiders(chat).length + 1} members`)),
+      make("span", { class: acting ? "row-last acting" : "row-last", dir: "auto" }, acting ? "typing…" : last ? preview(last, view) : "Nothing said yet"),
     ),
     make(
       "span",
       { class: "row-side" },
       last ? make("span", { class: "row-time" }, clock(last.date)) : null,
-      count ? make("span", { class: "badge", "aria-label": `${count} unread` }, String(count)) : null,
+      count ? make("span", { class: "badge", role: "img", "aria-label": `${count} unread` }, String(count)) : null,
     ),
   );
 }
+
+const isActing = (chatId) => (typing.get(chatId) ?? 0) > Date.now();
 
 function preview(message, view) {
   const text = service(message) ?? message.text ?? message.caption ?? message.document?.file_name ?? "Photo";
@@ -209,6 +253,7 @@ function preview(message, view) {
 function open(view, byHand = false) {
   if (here) drafts.set(key(here), $("text").value);
   here = view;
+  if (isGroup(chatOf(view.chat))) speakers.set(view.chat, view.user);
   context = null;
   keyboardHidden = false;
   history.replaceState(null, "", `#${key(view)}`);
@@ -236,14 +281,69 @@ function drawHead() {
   const fresh = avatar(name, chat.id, isPrivate ? "bot" : "");
   fresh.id = "avatar";
   $("avatar").replaceWith(fresh);
-  $("self").replaceChildren("You are ", make("strong", {}, user.first_name));
+  drawSelf(chat, user);
+  drawTopics(chat);
   drawSubtitle();
   drawPinned(chat);
 }
 
+function drawSelf(chat, user) {
+  const words = make("span", {}, "You are ", make("strong", {}, user.first_name));
+  const others = isGroup(chat) ? insiders(chat) : [];
+  const choices = others.map((one) =>
+    make(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(one.id === user.id),
+        "aria-label": `Speak as ${one.first_name}`,
+        title: `Speak as ${one.first_name}`,
+        "data-speaker": one.id,
+        onclick: () => speakAs(one.id),
+      },
+      avatar(one.first_name, one.id),
+    ),
+  );
+  $("self").replaceChildren(words, ...choices);
+}
+
+function speakAs(userId) {
+  open({ user: userId, chat: here.chat });
+  $("self").querySelector(`[data-speaker="${userId}"]`)?.focus();
+}
+
+// A forum shows all of its topics at once, or one; what is written goes into the one that is shown.
+function drawTopics(chat) {
+  const names = Object.entries(chat.topics);
+  $("topics").hidden = !names.length;
+  if (!names.length) return;
+  const shown = topicsShown.get(chat.id) ?? null;
+  const tabs = [[null, "All"], [GENERAL, "General"], ...names];
+  $("topics").replaceChildren(
+    ...tabs.map(([topic, name]) =>
+      make("button", { type: "button", "aria-pressed": String(topic === shown), onclick: () => showTopic(chat, topic) }, name),
+    ),
+  );
+}
+
+function showTopic(chat, topic) {
+  topicsShown.set(chat.id, topic);
+  drawTopics(chat);
+  drawLog();
+  toEnd();
+  $("topics").querySelector("[aria-pressed=true]").focus();
+}
+
+const topicOf = (message) => (message.is_topic_message ? String(message.message_thread_id) : GENERAL);
+
+function messagesShown(chat) {
+  const shown = topicsShown.get(chat.id) ?? null;
+  return shown === null ? chat.messages : chat.messages.filter((message) => topicOf(message) === shown);
+}
+
 function drawSubtitle() {
   const chat = chatOf(here.chat);
-  const acting = (typing.get(chat.id) ?? 0) > Date.now();
+  const acting = isActing(chat.id);
   const people = Object.values(chat.members).filter((status) => !["left", "kicked"].includes(status)).length;
   const still = chat.type === "private" ? `bot · @${state.bot.username}` : `${people} members`;
   const words = chat.type === "private" ? "typing…" : `${state.bot.first_name} is typing…`;
@@ -269,16 +369,17 @@ function drawLog() {
     next.set(signature, node);
     return node;
   };
-  chat.messages.forEach((message, index) => {
-    const before = chat.messages[index - 1];
+  const messages = messagesShown(chat);
+  messages.forEach((message, index) => {
+    const before = messages[index - 1];
     if (!before || day(before.date) !== day(message.date)) {
       keep(`day ${day(message.date)}`, () => make("div", { class: "day" }, dayName(message.date)));
     }
     const node = keep(JSON.stringify([key(here), message]), () => messageNode(chat, message));
     node.classList.toggle("first", !together(before, message));
-    node.classList.toggle("last", !together(message, chat.messages[index + 1]));
+    node.classList.toggle("last", !together(message, messages[index + 1]));
   });
-  if (!chat.messages.length) keep(`hello ${chat.id} ${state.bot.description}`, () => hello(chat));
+  if (!messages.length) keep(`hello ${chat.id} ${state.bot.description}`, () => hello(chat));
   drawn = next;
   const log = $("log");
   const wanted = [...next.values()];
@@ -293,7 +394,7 @@ function hello(chat) {
 }
 
 const together = (one, other) =>
-  one && other && !service(one) && !service(other) && one.sender_id === other.sender_id && day(one.date) === day(other.date) && Math.abs(one.date - other.date) < 300;
+  one && other && topicOf(one) === topicOf(other) && !service(one) && !service(other) && one.sender_id === other.sender_id && day(one.date) === day(other.date) && Math.abs(one.date - other.date) < 300;
 
 function messageNode(chat, message) {
   const said = service(message);
@@ -319,11 +420,11 @@ function bubble(chat, message, named) {
     "div",
     { class: "bubble" },
     named ? make("strong", { class: "sender", "data-tone": message.from_bot ? null : tone(message.sender_id) }, nameOf(message)) : null,
-    topic ? make("span", { class: "topic" }, `# ${topic}`) : null,
+    topic && (topicsShown.get(chat.id) ?? null) === null ? make("span", { class: "topic" }, `# ${topic}`) : null,
     origin ? make("span", { class: "forwarded" }, `Forwarded from ${origin.sender_user?.first_name ?? origin.sender_user_name ?? "elsewhere"}`) : null,
     message.reply_to_message ? quotedNode(message.reply_to_message) : null,
     attachment(message),
-    make("span", { class: "words" }, rich(message.text ?? message.caption ?? "", message.entities ?? message.caption_entities ?? [])),
+    make("span", { class: "words", dir: "auto" }, rich(message.text ?? message.caption ?? "", message.entities ?? message.caption_entities ?? [], { copy, say })),
     make("span", { class: "meta" }, message.edited ? `edited ${clock(message.date)}` : clock(message.date)),
     message.reactions.length ? make("div", { class: "reactions" }, ...message.reactions.map((one) => make("span", {}, one.emoji))) : null,
   );
@@ -339,22 +440,20 @@ function quotedNode(quoted) {
 }
 
 function attachment(message) {
-  const file = message.document ?? message.photo?.[0];
+  const file = message.document ?? message.photo?.at(-1);
   if (!file) return null;
-  const address = `/chat/file/${encodeURIComponent(file.file_id)}`;
-  const card = make(
-    "a",
-    { class: "file", href: address, download: file.file_name ?? "photo" },
-    make("span", { class: "file-icon" }, icon("file")),
-    make("span", {}, make("strong", {}, file.file_name ?? "Photo"), make("small", {}, bytes(file.file_size))),
-  );
-  if (!message.photo) return card;
-  const picture = make("img", { class: "photo", src: address, alt: message.caption ?? "Photo" });
-  picture.addEventListener("error", () => picture.replaceWith(card), { once: true });
-  return picture;
+  const name = file.file_name ?? "Photo";
+  const show = () => openFile(file, name, message);
+  if (!message.photo) {
+    const size = make("span", {}, make("strong", {}, name), make("small", {}, bytes(file.file_size)));
+    return make("button", { type: "button", class: "file", "aria-label": `Open ${name}`, onclick: show }, make("span", { class: "file-icon" }, icon("file")), size);
+  }
+  const picture = make("img", { src: addressOf(file), alt: message.caption ?? "Photo", width: file.width, height: file.height });
+  picture.addEventListener("load", () => atEnd(400) && toEnd());
+  return make("button", { type: "button", class: "photo", "aria-label": `Open the photo: ${message.caption ?? "no caption"}`, onclick: show }, picture);
 }
 
-const bytes = (size) => (size < 1024 ? `${size} B` : size < 1048576 ? `${(size / 1024).toFixed(1)} KB` : `${(size / 1048576).toFixed(1)} MB`);
+const addressOf = (file) => `/chat/file/${encodeURIComponent(file.file_id)}`;
 
 function nameOf(message) {
   if (message.sender_chat) return message.sender_chat.title;
@@ -385,127 +484,61 @@ function tools(message, mine) {
   );
 }
 
-// ---------------------------------------------------------------- text with entities
+// ---------------------------------------------------------------- photos and documents, opened
 
-// Offsets count UTF-16 units, which is how JavaScript counts a string.
-function rich(text, entities) {
-  const fragment = document.createDocumentFragment();
-  const sorted = [...entities].sort((a, b) => a.offset - b.offset || b.length - a.length);
-  weave(fragment, text, sorted, 0, text.length);
-  return fragment;
+const LONGEST_SHOWN = 200_000; // characters of a document
+const MOST_ROWS = 500;
+
+async function openFile(file, name, message) {
+  const address = addressOf(file);
+  $("viewer-name").textContent = name;
+  $("viewer-save").href = address;
+  $("viewer-save").download = file.file_name ?? "photo";
+  const body = $("viewer-body");
+  if (message.photo || /^image\/(png|jpeg|gif|webp)$/.test(file.mime_type ?? "")) body.replaceChildren(make("img", { src: address, alt: message.caption ?? name }));
+  else body.replaceChildren(await contents(address, name, file));
+  $("viewer").showModal();
 }
 
-function weave(parent, text, entities, from, to) {
-  let at = from;
-  while (entities.length && entities[0].offset < to) {
-    const entity = entities.shift();
-    if (entity.offset < at) continue;
-    const end = Math.min(entity.offset + entity.length, to);
-    parent.append(text.slice(at, entity.offset));
-    const node = wrapper(entity, text.slice(entity.offset, end));
-    weave(node, text, entities, entity.offset, end);
-    if (entity.type === "date_time") startTime(node);
-    parent.append(node);
-    at = end;
+async function contents(address, name, file) {
+  const readable = /^text\/|json|csv/.test(file.mime_type ?? "") || /\.(txt|csv|json|md|log|toml)$/i.test(name);
+  if (!readable) return make("p", {}, "This kind of file cannot be shown here. Save it instead.");
+  try {
+    const text = (await (await fetch(address)).text()).slice(0, LONGEST_SHOWN);
+    return /csv/.test(file.mime_type ?? "") || /\.csv$/i.test(name) ? table(text) : make("pre", {}, text);
+  } catch {
+    return make("p", {}, "The file could not be fetched.");
   }
-  parent.append(text.slice(at, to));
 }
 
-const TAGS = { bold: "strong", italic: "em", underline: "u", strikethrough: "s", code: "code", pre: "pre" };
-
-function wrapper(entity, text) {
-  const build = WRAPPERS[entity.type];
-  if (build) return build(entity, text);
-  return make(TAGS[entity.type] ?? "span");
+function table(text) {
+  const [head, ...rows] = parseCsv(text.replace(/^\ufeff/, "")).slice(0, MOST_ROWS);
+  return make(
+    "table",
+    {},
+    make("thead", {}, make("tr", {}, ...(head ?? []).map((cell) => make("th", { scope: "col" }, cell)))),
+    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))))),
+  );
 }
 
-function pressable(node, label, act) {
-  node.tabIndex = 0;
-  node.setAttribute("role", "button");
-  if (label) node.setAttribute("aria-label", label);
-  node.addEventListener("click", act);
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    act();
-  });
-  return node;
+// RFC 4180: a quoted cell may hold commas, line ends, and quotes written twice.
+function parseCsv(text) {
+  const rows = [];
+  let cells = [];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r?\n|$)/g)) {
+    cells.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === ",") continue;
+    if (cells.length > 1 || cells[0]) rows.push(cells);
+    cells = [];
+  }
+  return rows;
 }
 
-const link = (href) => make("a", { href, target: "_blank", rel: "noopener noreferrer", title: href });
-const copied = (tag, text) => pressable(make(tag, { title: "Copy" }), `Copy ${text}`, () => copy(text));
-
-const WRAPPERS = {
-  code: (_, text) => copied("code", text),
-  pre: (entity, text) => {
-    const node = copied("pre", text);
-    if (entity.language) node.dataset.language = entity.language;
-    return node;
-  },
-  spoiler: () => {
-    const node = make("span", { class: "spoiler" });
-    return pressable(node, "Hidden text, press to show", () => {
-      node.classList.add("shown");
-      node.removeAttribute("aria-label");
-    });
-  },
-  blockquote: () => make("blockquote"),
-  expandable_blockquote: () => {
-    const node = make("blockquote", { class: "folded" });
-    return pressable(node, null, () => node.classList.toggle("folded"));
-  },
-  bot_command: (_, text) => pressable(make("span", { class: "command" }), null, () => say(text)),
-  mention: () => make("span", { class: "mention" }),
-  text_mention: (entity) => make("span", { class: "mention", title: `User ${entity.user.id}` }),
-  text_link: (entity) => (/^https?:\/\//i.test(entity.url) ? link(entity.url) : make("span", { class: "mention", title: entity.url })),
-  url: (_, text) => link(text),
-  email: (_, text) => link(`mailto:${text}`),
-  date_time: (entity) => {
-    const at = new Date(entity.unix_time * 1000);
-    return make("time", {
-      datetime: at.toISOString(),
-      title: at.toLocaleString(),
-      "data-unix": entity.unix_time,
-      "data-format": entity.date_time_format ?? "",
-    });
-  },
-};
-
-// ---------------------------------------------------------------- times that run
-
-function startTime(node) {
-  if (node.dataset.format) tick(node);
-}
-
-function tick(node) {
-  const words = timeWords(Number(node.dataset.unix), node.dataset.format);
-  if (node.textContent !== words) node.textContent = words;
-}
-
-function timeWords(unix, format) {
-  if (format === "r") return relative(unix - Date.now() / 1000);
-  const options = {};
-  if (format.includes("w")) options.weekday = format.length === 1 ? "long" : "short";
-  if (format.includes("d")) Object.assign(options, { day: "2-digit", month: "2-digit", year: "2-digit" });
-  if (format.includes("D")) Object.assign(options, { day: "numeric", month: "long", year: "numeric" });
-  if (/t/i.test(format)) Object.assign(options, { hour: "2-digit", minute: "2-digit" });
-  if (format.includes("T")) options.second = "2-digit";
-  return new Date(unix * 1000).toLocaleString([], options);
-}
-
-function relative(left) {
-  const span = Math.abs(Math.round(left));
-  const [minutes, seconds] = [Math.floor(span / 60), span % 60];
-  let words = `${seconds} s`;
-  if (minutes >= 1440) words = `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
-  else if (minutes >= 60) words = `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  else if (minutes) words = `${minutes} min ${String(seconds).padStart(2, "0")} s`;
-  if (span === 0) return "now";
-  return left > 0 ? `in ${words}` : `${words} ago`;
-}
+$("viewer-close").addEventListener("click", () => $("viewer").close());
+$("viewer").addEventListener("click", (event) => event.target === $("viewer") && $("viewer").close());
 
 setInterval(() => {
-  document.querySelectorAll("time[data-format]:not([data-format=''])").forEach(tick);
+  tickAll();
   if (here) drawSubtitle();
 }, 1000);
 
@@ -596,6 +629,8 @@ async function say(text) {
     return send("edit", { user_id: here.user, chat_id: here.chat, message_id: doing.message.message_id, text });
   }
   const body = { user_id: here.user, chat_id: here.chat, text };
+  const topic = topicsShown.get(here.chat) ?? GENERAL;
+  if (topic !== GENERAL) body.thread_id = Number(topic);
   if (doing) body.reply_to = doing.message.message_id;
   return send("say", body);
 }
@@ -636,8 +671,11 @@ function drawKeyboard(chat) {
 async function pressReply(button, markup) {
   if (markup.one_time_keyboard) keyboardHidden = true;
   if (button.request_users) {
-    const choices = state.users.filter((user) => user.id !== here.user).map((user) => ({ value: user.id, label: `${user.first_name} · ${user.id}` }));
-    const users = await ask("Whom do you want to share?", { cancel: true, choices });
+    const { user_is_bot: bots, max_quantity: most = 1 } = button.request_users;
+    const known = bots ? [] : state.users.filter((user) => user.id !== here.user);
+    const choices = known.map((user) => ({ value: user.id, name: user.first_name, hint: user.username ? `@${user.username}` : String(user.id) }));
+    const question = choices.length ? `Whom do you want to share with ${state.bot.first_name}?` : "There is nobody to share.";
+    const users = await ask(question, { cancel: true, choices, most });
     if (users?.length) await send("share_users", { user_id: here.user, request_id: button.request_users.request_id, users });
   } else if (button.request_contact) {
     await send("send_contact", { user_id: here.user, phone_number: `+1555${String(here.user).padStart(7, "0")}` });
@@ -760,12 +798,12 @@ $("back").addEventListener("click", () => {
   here = null;
   history.replaceState(null, "", location.pathname);
   drawPeople();
-  document.querySelector(`[data-view="${key(left)}"]`)?.focus();
+  document.querySelector(`[data-chat="${left.chat}"]`)?.focus();
 });
 
 // ---------------------------------------------------------------- scrolling
 
-const atEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 80;
+const atEnd = (near = 80) => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < near;
 
 function toEnd() {
   $("log").scrollTop = $("log").scrollHeight;
@@ -780,95 +818,9 @@ function reveal(messageId) {
   setTimeout(() => node.classList.remove("target"), 1500);
 }
 
-$("log").addEventListener("scroll", () => ($("to-end").hidden = atEnd()));
+$("log").addEventListener("scroll", () => ($("to-end").hidden = atEnd()), { passive: true });
 $("to-end").addEventListener("click", toEnd);
 new ResizeObserver(() => atEnd() && toEnd()).observe($("log"));
-
-// ---------------------------------------------------------------- the SMSCode account beside the chat
-
-const OUTSIDE_MS = 1000;
-const FIRST_ORDER = "/order whatsapp indonesia";
-const rented = new Map(); // order id → its card, kept so that a button keeps its focus while figures change
-
-const rupiah = (amount) => `Rp ${amount.toLocaleString("de-DE")}`;
-const orderer = () => state.users.find((user) => user.role === "operator") ?? state.users[0];
-
-async function lookOutside() {
-  $("side").hidden = !state?.outside;
-  if (!state?.outside || document.hidden || !$("banner").hidden) return;
-  try {
-    const answer = await fetch("/world/world");
-    if (answer.ok) drawOutside(await answer.json());
-  } catch {
-    // The banner says that the sandbox does not answer.
-  }
-}
-
-function drawOutside(outside) {
-  $("balance").textContent = rupiah(outside.balance);
-  $("spent").textContent = rupiah(outside.books.spent);
-  const most = outside.requests_per_minute;
-  $("requests").textContent = most === null ? String(outside.requests_last_minute) : `${outside.requests_last_minute} of ${most}`;
-  const live = new Map(outside.live_orders.map((order) => [order.order_id, order]));
-  for (const [id, card] of rented) {
-    if (live.has(id)) continue;
-    card.remove();
-    rented.delete(id);
-  }
-  for (const [id, order] of live) {
-    if (!rented.has(id)) {
-      rented.set(id, numberCard(order));
-      $("numbers").prepend(rented.get(id));
-    }
-    fillNumber(rented.get(id), order);
-  }
-  $("no-numbers").hidden = live.size > 0;
-  $("try-it").textContent = `Order one as ${orderer().first_name}`;
-}
-
-function numberCard(order) {
-  const button = make("button", { type: "button", class: "soft-button" }, "SMS arrives now");
-  button.addEventListener("click", () => sendSms(button, order.order_id));
-  return make(
-    "li",
-    { class: "number", "data-order": order.order_id },
-    make("div", { class: "number-head" }, make("strong", {}, order.phone_number), make("span", { class: "number-state" })),
-    make("p", {}, `${order.platform} · ${order.country} · ${rupiah(order.price)}`),
-    make("p", { class: "number-time" }),
-    button,
-  );
-}
-
-function fillNumber(card, order) {
-  const minutes = Math.ceil(order.seconds_left / 60);
-  card.toggleAttribute("data-coded", order.messages > 0);
-  card.querySelector(".number-state").textContent = order.messages ? `${order.messages} SMS` : "waiting";
-  card.querySelector(".number-time").textContent = order.otp_code
-    ? `latest code ${order.otp_code}`
-    : `window closes in ${minutes} min`;
-  card.querySelector("button").textContent = order.messages ? "Another SMS arrives" : "SMS arrives now";
-}
-
-async function sendSms(button, orderId) {
-  button.disabled = true;
-  try {
-    const answer = await fetch(`/world/orders/${encodeURIComponent(orderId)}/sms`, { method: "POST" });
-    if (!answer.ok) toast((await answer.json()).error.message);
-  } catch {
-    toast("Not sent: the sandbox does not answer.");
-  }
-  button.disabled = false;
-  button.focus();
-  lookOutside();
-}
-
-$("try-it").addEventListener("click", () => {
-  const id = orderer().id;
-  open({ user: id, chat: id });
-  if (!$("write").hidden) $("text").value = FIRST_ORDER;
-  $("text").focus();
-});
-setInterval(lookOutside, OUTSIDE_MS);
 
 // ---------------------------------------------------------------- what the server tells
 
@@ -881,7 +833,7 @@ async function fetchState() {
 // Something wide changed, or this page missed too much: read everything and draw it where the person stands.
 async function refresh() {
   await fetchState();
-  const still = here && views().some(({ items }) => items.some((view) => key(view) === key(here)));
+  const still = here && views().some((view) => view.chat === here.chat && PRESENT.includes(chatOf(view.chat).members[here.user]));
   if (!still) return show();
   drawHead();
   $("menu").hidden = !menu().length;
@@ -891,15 +843,31 @@ async function refresh() {
 async function load() {
   await fetchState();
   show();
-  lookOutside();
+  outside.look();
+  if (state.outside) await tour.load();
 }
 
+const desk = {
+  get state() {
+    return state;
+  },
+  chatOf,
+  userOf,
+  open,
+  send,
+  toast,
+};
+const outside = startOutside(desk, (backstage) => tour.noticeBackstage(backstage));
+const tour = createTour(desk, outside);
+
+// The place in the address is the one to show, as far as it exists: a reload stays where it was.
 function show() {
-  const known = views().flatMap((section) => section.items);
-  const wanted = here ? key(here) : decodeURIComponent(location.hash.slice(1));
-  const view = known.find((one) => key(one) === wanted);
-  if (view) open(view);
-  else if (matchMedia("(min-width: 761px)").matches && known.length) open(known[0]);
+  const [user, chat] = decodeURIComponent(location.hash.slice(1)).split("/").map(Number);
+  const place = here ?? { user, chat };
+  const known = views();
+  const found = known.find((one) => one.chat === place.chat);
+  if (found) open(PRESENT.includes(chatOf(found.chat).members[place.user]) ? place : found);
+  else if (matchMedia("(min-width: 761px)").matches && known.length) open(known.find((one) => userOf(one.chat)?.role === "operator") ?? known[0]);
   else {
     here = null;
     $("app").dataset.screen = "list";
@@ -924,6 +892,8 @@ const ON = {
   action: ({ chat_id }) => {
     typing.set(chat_id, Date.now() + TYPING_MS);
     if (here?.chat === chat_id) drawSubtitle();
+    drawPeopleKeepingFocus();
+    setTimeout(drawPeopleKeepingFocus, TYPING_MS + 50);
   },
   pinned: refresh,
   menu: refresh,
@@ -938,6 +908,7 @@ function put({ chat_id, message, keyboard }, isNew) {
   if (index >= 0) chat.messages[index] = message;
   else chat.messages.push(message);
   if (isNew) arrived(chat, message, keyboard);
+  if (isNew) tour.notice({ chat_id, message });
   redraw(chat_id, isNew && index < 0 ? message.message_id : null);
 }
 
@@ -946,6 +917,7 @@ function arrived(chat, message, keyboard) {
   else chat.started = true;
   if (JSON.stringify(chat.keyboard) !== JSON.stringify(keyboard)) keyboardHidden = false;
   chat.keyboard = keyboard;
+  if (message.from_bot && !message.silent) ring();
   if (here?.chat !== chat.id || message.sender_id === here.user) return;
   $("announcer").textContent = `${nameOf(message)}: ${message.text ?? message.caption ?? "file"}`;
 }
@@ -968,9 +940,9 @@ function redraw(chatId, freshId = null) {
 
 // The list is short and drawn anew; whoever moves in it by keyboard stays on the same row.
 function drawPeopleKeepingFocus() {
-  const held = document.activeElement?.dataset?.view;
+  const held = document.activeElement?.dataset?.chat;
   drawPeople();
-  if (held) document.querySelector(`[data-view="${held}"]`)?.focus();
+  if (held) document.querySelector(`[data-chat="${held}"]`)?.focus();
 }
 
 // A message that is drawn again because it was edited keeps the focus on its button, where it still has one.

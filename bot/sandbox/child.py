@@ -44,7 +44,7 @@ class BotProcess:
     """A running bot, as an async context manager: entered it has been started, left it is gone.
 
     On Linux it is gone as well where this program is killed and cannot leave.
-    `tell` hears in one sentence of every death and every new start.
+    `tell` hears in one sentence of every death and every new start; `starts` counts how often it was started.
     """
 
     def __init__(self, command: BotCommand, config: Path, log: Path, tell: Callable[[str], None]) -> None:
@@ -53,11 +53,24 @@ class BotProcess:
         self._log = log
         self._tell = tell
         self._process: Process | None = None
+        self._killed_on_purpose = False
+        self.starts = 0
 
     @property
     def pid(self) -> int:
         """The id of the process that runs at present."""
         return self._running.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether that process lives, as far as is known."""
+        return self._process is not None and self._process.returncode is None
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a failing machine would. It starts again, and this death is not held against it."""
+        self._killed_on_purpose = True
+        with contextlib.suppress(ProcessLookupError):
+            self._running.kill()
 
     def log_tail(self) -> str:
         """The last lines that the bot has written, of all its lives."""
@@ -104,7 +117,9 @@ class BotProcess:
         while True:
             started = clock()
             status = await self._running.wait()
-            short_lives = short_lives + 1 if clock() - started < _SHORT_LIFE_SECONDS else 0
+            died_young = clock() - started < _SHORT_LIFE_SECONDS and not self._killed_on_purpose
+            short_lives = short_lives + 1 if died_young else 0
+            self._killed_on_purpose = False
             if short_lives == _SHORT_LIVES:
                 raise BotGaveUp(f"The bot {_ending(status)} at each of {short_lives} starts.\n{self.log_tail()}")
             self._tell(f"The bot (process {self.pid}) {_ending(status)}. Starting it again …")
@@ -123,6 +138,7 @@ class BotProcess:
                 stdout=log,
                 stderr=STDOUT,
             )
+        self.starts += 1
 
     @property
     def _running(self) -> Process:

@@ -156,6 +156,10 @@ class Faults:
         """Queue faults behind those that wait already."""
         self._queue += [_Queued(fault, fault.after_calls, fault.times) for fault in faults]
 
+    def withdraw(self, fault: Fault) -> None:
+        """Take a scripted fault back, wherever it stands in the queue; one that has struck often enough is gone."""
+        self._queue = [entry for entry in self._queue if entry.fault is not fault]
+
     def clear(self) -> None:
         """Forget the queue and the random faults; the log stays."""
         self._queue.clear()

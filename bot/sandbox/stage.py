@@ -13,10 +13,12 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from bot.sandbox.backstage import Backstage
 from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.child import BotCommand, BotProcess
 from bot.sandbox.server import LoopbackServer, PortTaken
 from bot.sandbox.sms_api import DEFAULT_BEARER, Contract, SmsWorld, WebhookSender, sms_app, sms_control_app
+from bot.sandbox.story import STORIES
 
 PATIENCE_SECONDS: Final = 15.0
 """How long a busy computer may take for what normally takes one second."""
@@ -113,19 +115,22 @@ async def open_stage(
     telegram = demo_cast(TelegramWorld(seed=seed))
     sms = SmsWorld(seed=seed, arrival=arrival)
     async with AsyncExitStack() as stack:
-        page = await serve(stack, sandbox_app(telegram, sms), port, "otpdesk demo --port")
+        backstage = Backstage(telegram, sms, STORIES[contract])
+        page = await serve(stack, sandbox_app(telegram, sms, backstage), port, "otpdesk demo --port")
         webhooks = await stack.enter_async_context(WebhookSender(sms))
         api = await serve(stack, sms_app(sms, contract, webhooks))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="otpdesk-demo-")))
         config = _write_config(folder, telegram.token, page.url, api.url, contract)
         log = folder / "bot.log"
         bot = await stack.enter_async_context(BotProcess(command, config, log, tell))
+        backstage.bot = bot
         yield Stage(telegram, sms, bot, page.url, log, contract)
 
 
-def sandbox_app(telegram: TelegramWorld, sms: SmsWorld) -> Starlette:
-    """The Bot API with its chat page, and beside it the strings of the SMSCode world under `/world`."""
-    return bot_app(telegram, outside=sms_control_app(sms))
+def sandbox_app(telegram: TelegramWorld, sms: SmsWorld, backstage: Backstage | None = None) -> Starlette:
+    """The Bot API with its chat page, the strings of the SMSCode world under `/world`, and the switches of both."""
+    switches = backstage or Backstage(telegram, sms)
+    return bot_app(telegram, outside=sms_control_app(sms), backstage=switches.app())
 
 
 async def serve(stack: AsyncExitStack, app: ASGIApp, port: int = 0, option: str = "") -> LoopbackServer:
@@ -145,7 +150,7 @@ async def serve(stack: AsyncExitStack, app: ASGIApp, port: int = 0, option: str 
 
 
 async def prepare(stage: Stage) -> None:
-    """Play what went before: Ada has said hello, Omar was turned away once, and Ada has let him in as an operator.
+    """Play what went before: Omar was turned away once, Ada has let him in as an operator, and the team has topics.
 
     Raises:
         AssertionError: the bot did not answer in time; the message shows the chat.
@@ -158,6 +163,7 @@ async def prepare(stage: Stage) -> None:
     telegram.say(ADA, f"/allow {OMAR} operator")
     await telegram.wait_for("You are in", OMAR, PATIENCE_SECONDS)
     await telegram.wait_for("I work in", TEAM_CHAT, PATIENCE_SECONDS)
+    telegram.open_forum(TEAM_CHAT, ("Sign-up tests", "Regions"), by=ADA)
 
 
 def _free_port_after(port: int) -> int:

@@ -85,6 +85,13 @@ class PeopleWorld(WorldState):
             self.updates.push("message", message.body)
         return message.message_id
 
+    def open_forum(self, chat_id: int, topics: Sequence[str], *, by: int) -> None:
+        """Turn a supergroup into a forum with these topics beside the general one."""
+        self.chats[chat_id].is_forum = True
+        for name in topics:
+            self.add_topic(chat_id, name, by=by)
+        self.publish("reset")
+
     def set_member(self, chat_id: int, user_id: int, status: str) -> None:
         """Change what somebody is in a chat: creator, administrator, member, restricted, left or kicked."""
         chat = self.chats[chat_id]

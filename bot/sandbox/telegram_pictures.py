@@ -1,37 +1,40 @@
-"""What kind of picture some bytes are, and how large, read off the beginning of the file."""
+"""What kind of picture some bytes are, and how large it is; told from the bytes, whatever the sender calls them."""
 
 import struct
+from dataclasses import dataclass
+from typing import Final
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER = 24
-_JPEG = b"\xff\xd8\xff"
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""The JPEG markers that carry a picture's size."""
-
-
-def media_type(content: bytes) -> str:
-    """The media type by which a browser may show it; what is no picture is only ever a download."""
-    if content.startswith(_PNG):
-        return "image/png"
-    return "image/jpeg" if content.startswith(_JPEG) else "application/octet-stream"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_JPEG: Final = b"\xff\xd8\xff"
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""The markers of frames, which begin with the size."""
 
 
-def picture_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG or a JPEG, or None for what is neither."""
-    size = None
-    if content.startswith(_PNG) and content[12:16] == b"IHDR" and len(content) >= _PNG_HEADER:
-        size = struct.unpack(">II", content[16:_PNG_HEADER])
-    elif content.startswith(_JPEG):
-        size = _jpeg_size(content)
-    return (size[0], size[1]) if size and all(size) else None
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The kind and the size in pixels."""
+
+    media_type: str
+    width: int
+    height: int
 
 
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    place = 2
-    while place + 9 <= len(content) and content[place] == 0xFF:
-        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
-        if marker in _FRAMES:
-            height, width = struct.unpack(">HH", content[place + 5 : place + 9])
-            return width, height
-        place += 2 + length
+def picture_of(content: bytes) -> Picture | None:
+    """What picture this is, or None where it is no PNG and no JPEG that could be shown."""
+    if content.startswith(_PNG) and len(content) >= 24:
+        return Picture("image/png", *struct.unpack(">II", content[16:24]))
+    if content.startswith(_JPEG):
+        return _jpeg(content)
+    return None
+
+
+def _jpeg(content: bytes) -> Picture | None:
+    """Walk from one segment to the next; each names its length behind its marker."""
+    at = 2
+    while at + 9 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
+            return Picture("image/jpeg", width, height)
+        at += 2 + length
     return None

@@ -6,7 +6,7 @@ from bot.sandbox.telegram_errors import ApiError, bad_request
 from bot.sandbox.telegram_keyboards import parse_markup
 from bot.sandbox.telegram_markup import Entity, detect, in_order, parse_html, trim, utf16_length
 from bot.sandbox.telegram_params import Params, Upload
-from bot.sandbox.telegram_pictures import picture_size
+from bot.sandbox.telegram_pictures import picture_of
 from bot.sandbox.telegram_state import Chat, Json, Message
 from bot.sandbox.telegram_world import TelegramWorld
 
@@ -16,7 +16,7 @@ _LONGEST_ANSWER = 200
 _LARGEST_PHOTO = 10 * 1024 * 1024
 _LARGEST_FILE = 50 * 1024 * 1024
 _LONGEST_SIDES = 10_000
-_MOST_RATIO = 20
+_LONGEST_RATIO = 20
 _BOT_UNDOES_FOR_SECONDS = 48 * 3600
 _NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same "
@@ -167,16 +167,16 @@ def send_document(world: TelegramWorld, params: Params) -> Json:
 
 
 def send_photo(world: TelegramWorld, params: Params) -> Json:
-    """Send a picture of at most 10 MB, whose sides add up to at most 10000 and differ by at most 20 times."""
+    """Send a picture of at most 10 MB and 10,000 pixels in width plus height, one at most 20 times the other."""
     chat = reachable_chat(world, params)
     upload = _required_upload(params, "photo", _LARGEST_PHOTO)
-    size = picture_size(upload.content)
-    if size is None:
+    picture = picture_of(upload.content)
+    if picture is None:
         raise bad_request("IMAGE_PROCESS_FAILED")
-    width, height = size
-    if width + height > _LONGEST_SIDES or max(size) > _MOST_RATIO * min(size):
+    sides = sorted((picture.width, picture.height))
+    if not sides[0] or sum(sides) > _LONGEST_SIDES or sides[1] > _LONGEST_RATIO * sides[0]:
         raise bad_request("PHOTO_INVALID_DIMENSIONS")
-    photo: Json = {**_store_file(world, upload), "width": width, "height": height}
+    photo: Json = {**_store_file(world, upload), "width": picture.width, "height": picture.height}
     return _post(world, chat, params, {"photo": [photo], **_caption_content(world, params)})
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from bot.sandbox.child import BotCommand, BotGaveUp
 from bot.sandbox.run import FAILED, until_stopped
 from bot.sandbox.sms_api import Contract, SmsWorld
-from bot.sandbox.stage import Stage, open_stage
+from bot.sandbox.stage import Stage, open_stage, prepare
 from bot.sandbox.story import STORIES, NotSeen, Play, Step, rupiah
 from bot.sandbox.transcript import Transcript
 
@@ -43,11 +43,17 @@ async def _tour(command: BotCommand, console: Console, seed: int, contract: Cont
 
 
 async def _play(stage: Stage, console: Console, story: Sequence[Step]) -> int:
+    try:
+        await stage.until_polled()
+        await prepare(stage)
+    except AssertionError as error:
+        console.print(f"The desk did not open. {error}\n{stage.bot.log_tail()}", style="red", markup=False)
+        return FAILED
     transcript = Transcript(console, stage.telegram)
     following = asyncio.create_task(transcript.follow(), name="transcript")
     clock = asyncio.get_running_loop().time
     started = clock()
-    play = Play(stage.telegram, stage.sms, stage.contract)
+    play = Play(stage.telegram, stage.sms, stage.contract, stage.bot)
     try:
         for number, step in enumerate(story, 1):
             if not await _is_seen(play, transcript, number, step):
@@ -63,7 +69,7 @@ async def _is_seen(play: Play, transcript: Transcript, number: int, step: Step) 
     """Play one step and print what became of it."""
     transcript.line(f"\n{number}. {step.title}", "bold")
     try:
-        proof = await step.play(play)
+        proof = await play.perform(step)
     except NotSeen as error:
         transcript.line(f"\n✗ Step {number} was not seen: {step.title}", "bold red")
         transcript.line(f"{error}\n")

@@ -10,7 +10,7 @@ from rich.console import Console
 from bot import cli
 from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, demo_cast
 from bot.sandbox.sms_api import Contract, SmsWorld
-from bot.sandbox.story import STORIES, NotSeen, Play, Step, expect
+from bot.sandbox.story import STORIES, Act, NotSeen, Play, Step, expect
 from bot.sandbox.tour import tour
 from bot.sandbox.transcript import Transcript
 from tests.sandbox.commands import otpdesk
@@ -21,8 +21,8 @@ WIDTH = 80
 @pytest.mark.parametrize(
     ("contract", "summary"),
     [
-        ("guide", "2 numbers rented, 1 paid back, 2 codes delivered"),
-        ("official", "3 numbers rented, 2 paid back, 2 codes delivered"),
+        ("guide", "3 numbers rented, 1 paid back, 3 codes delivered"),
+        ("official", "4 numbers rented, 2 paid back, 3 codes delivered"),
     ],
 )
 async def test_every_step_is_seen(tmp_path: Path, contract: Contract, summary: str) -> None:
@@ -41,19 +41,21 @@ async def test_every_step_is_seen(tmp_path: Path, contract: Contract, summary: s
 
 
 async def test_a_story_that_the_books_contradict_fails_at_that_step() -> None:
-    async def meddle(play: Play) -> str:
+    def meddle(play: Play) -> str:
         play.sms.create_order(play.sms.products("germany", "whatsapp")[0].id)
         return "somebody else spends from the account"
 
+    def never(_play: Play) -> str:
+        raise AssertionError
+
     titles = {step.title: step for step in STORIES["guide"]}
-    order = titles["Omar orders a number"]
-    before = STORIES["guide"][: STORIES["guide"].index(order)]
+    order, books = titles["Omar orders a number"], titles["The chat and SMSCode's books agree"]
     told = StringIO()
-    story = (*before, Step("Meanwhile", meddle), order, Step("Never reached", meddle))
+    story = (order, Step("Meanwhile", "", (), meddle), books, Step("Never reached", "", (), never))
     status = await tour(cli._bot_command(), Console(file=told, width=WIDTH), seed=0, story=story)
     assert status == 1
-    assert f"✗ Step {len(before) + 2} was not seen: Omar orders a number" in told.getvalue()
-    assert "SMSCode has charged [" in told.getvalue()
+    assert "✗ Step 3 was not seen: The chat and SMSCode's books agree" in told.getvalue()
+    assert "Omar is not told that he has spent" in told.getvalue()
     assert "Never reached" not in told.getvalue()
     assert "steps were seen" not in told.getvalue()
 
@@ -61,9 +63,15 @@ async def test_a_story_that_the_books_contradict_fails_at_that_step() -> None:
 class TestPlay:
     async def test_a_message_that_does_not_come_is_not_seen(self) -> None:
         play = Play(demo_cast(TelegramWorld()), SmsWorld(), patience=0.05)
-        play.say(ADA, "/start")
+        play.telegram.say(ADA, "/start")
         with pytest.raises(NotSeen, match=r"(?s)Hello.*Ada: /start"):
             await play.hears(ADA, "Hello")
+
+    async def test_a_button_that_is_not_there_cannot_be_pressed(self) -> None:
+        play = Play(demo_cast(TelegramWorld()), SmsWorld(), patience=0.05)
+        step = Step("", "", (Act(ADA, "press", "Go", "gone"),), lambda _play: "")
+        with pytest.raises(NotSeen, match="no message to Ada has the button 'Go'"):
+            await play.perform(step)
 
     async def test_a_state_that_does_not_come_is_not_seen(self) -> None:
         play = Play(demo_cast(TelegramWorld()), SmsWorld(), patience=0.05)
