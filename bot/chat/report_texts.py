@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from bot.chat import texts
 from bot.chat.texts import escape
+from bot.chat.wording import format_amount
 from bot.clock import from_milliseconds
-from bot.domain.money import format_amount
 from bot.domain.periods import Period
 from bot.services.reports import By, Report, Totals
 from storage.audit import DESK, Line

@@ -1,4 +1,4 @@
-"""How amounts, phone numbers, countries and times are written for people: the libraries that know it are called here."""
+"""How amounts, phone numbers, countries and times are written for people: all libraries for that are called here."""
 
 from datetime import datetime
 from functools import cache, lru_cache
@@ -47,7 +47,7 @@ def flag(region: str) -> str:
 
 
 def day_and_time(milliseconds: int, zone: ZoneInfo, now: datetime) -> str:
-    """A moment in the team's zone, named from today where that is shorter: `14:05`, `yesterday 14:05`, `9 Mar 14:05`."""
+    """A moment in the team's zone, from today where shorter: `14:05`, `yesterday 14:05`, `9 Mar 14:05`."""
     moment = from_milliseconds(milliseconds).astimezone(zone)
     days = (now.astimezone(zone).date() - moment.date()).days
     if days == 0:

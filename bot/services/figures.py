@@ -42,7 +42,7 @@ async def take(desk: Desk) -> bytes:
 
 def _read(desk: Desk, connection: sqlite3.Connection) -> _Figures:
     window = desk.calendar.window
-    caps = members.limits_of(connection, TEAM, desk.settings.limits.defaults)
+    caps = members.limits_of(connection, TEAM, desk.settings.limits.defaults, desk.now)
     periods = {"day": window.day, "month": window.month}
     return _Figures(
         by_state=orders.count_by_state(connection),

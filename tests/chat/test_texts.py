@@ -166,6 +166,7 @@ def every_status(nasty: str) -> Iterator[Status]:
 RENDERINGS: Mapping[str, Rendering] = {
     "mention": lambda nasty: texts.mention(BIGGEST_ID, nasty),
     "escape": texts.escape,
+    "file_not_sent": texts.file_not_sent,
     "countdown": lambda _: texts.countdown(MOMENT, ZONE),
     "welcome": lambda nasty: [texts.welcome(a_member(nasty, role)) for role in Role],
     "stranger": lambda _: [texts.stranger(BIGGEST_ID, may_ask=may_ask) for may_ask in (True, False)],

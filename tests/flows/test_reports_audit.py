@@ -1,6 +1,7 @@
 """`/audit`: who used this number on Tuesday, and why, in one command."""
 
 import re
+import sqlite3
 
 from bot.chat.report_texts import AUDIT_WORDS
 from bot.sandbox.bot_api import ADA, OMAR
@@ -45,7 +46,7 @@ async def test_a_person_a_day_a_reply_and_everything(scene: Scene) -> None:
 
 
 async def test_a_long_audit_is_turned_over_by_buttons_and_turns_back(scene: Scene) -> None:
-    def fill(connection: audit.sqlite3.Connection) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
         for number in range(30):
             audit.write(connection, scene.app.desk.now, ADA, "desk.pause", reason=f"reason {number:02}")
 

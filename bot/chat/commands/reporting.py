@@ -6,8 +6,8 @@ from typing import Final
 from bot.chat import keyboards, parsing, report_texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
+from bot.chat.wording import format_amount
 from bot.domain.errors import WrongUsage
-from bot.domain.money import format_amount
 from bot.domain.notices import Delivered
 from bot.domain.periods import EVERYDAY, LONGEST, Period, parse_period
 from bot.services import exports, inquiry, plots, reports
