@@ -259,6 +259,7 @@ class Limits(_Section):
     team_monthly: Amount = 5_000_000
     active_orders: Count = 3
     cancels_per_day: Count = 20
+    confirm_above: Amount = 10_000
     approve_above: Annotated[Whole | None, _whole(0, MOST, "a whole amount of rupiah")] = None
     approve_within: Annotated[Whole, _whole(60, 7 * 86_400, "whole seconds")] = 3600
     timezone: Zone = "Asia/Jakarta"

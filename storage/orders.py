@@ -11,6 +11,8 @@ from bot.domain.orders import Allowed, OrderState, Policy, RemoteOrder, Sms
 
 OPEN: Final = "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
 """What the index of open orders covers, word for word: a query that also says this reads no order of the past."""
+_RECENT: Final = 2000
+"""Orders that tell what a team uses most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,17 @@ def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order
 def newest_of(connection: sqlite3.Connection, member_id: int, limit: int) -> list[Order]:
     """A member's newest orders, ended or not."""
     return _many(connection, "member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
+
+
+def popularity(connection: sqlite3.Connection, platform: str | None = None) -> dict[str, int]:
+    """How often the team has ordered each platform, or each country for one platform, among its latest orders."""
+    column = "platform" if platform is None else "country"
+    rows = connection.execute(
+        f"SELECT {column} AS name, count(*) AS times FROM (SELECT platform, country FROM orders"
+        " WHERE state <> 'refused' ORDER BY id DESC LIMIT ?) WHERE ? IS NULL OR platform = ? GROUP BY name",
+        (_RECENT, platform, platform),
+    )
+    return {row["name"]: row["times"] for row in rows}
 
 
 def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:

@@ -197,4 +197,10 @@ def _replied(message: Message) -> Replied | None:
         original.message_id,
         user.id if user is not None and is_person else None,
         user.full_name if user is not None and is_person else "",
+        _first_button(original),
     )
+
+
+def _first_button(message: Message) -> str | None:
+    buttons = [button for row in message.reply_markup.inline_keyboard for button in row] if message.reply_markup else []
+    return next((str(button.callback_data) for button in buttons if button.callback_data), None)

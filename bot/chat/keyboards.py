@@ -19,6 +19,10 @@ PRIMARY: Final = KeyboardButtonStyle.PRIMARY
 DANGER: Final = KeyboardButtonStyle.DANGER
 RUN: Final = "run"
 """The action of a button that stands for a whole command."""
+BROWSE: Final = "browse"
+"""The action of a button that leads to another page of the catalog."""
+BUY: Final = "buy"
+"""The action of a button that orders what it names, for no more than it shows."""
 
 PREFIX: Final = "v1"
 _LONGEST_COPY: Final = 256

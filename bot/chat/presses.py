@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import ordering, people, reporting
-from bot.chat.commands.table import Command, named
+from bot.chat.commands import browsing, ordering, people, reporting
+from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
-from bot.domain.errors import NotPermitted
+from bot.domain.errors import NotPermitted, Refusal
 from bot.services import access, tracking
 from storage import buttons
 from storage.orders import Order
@@ -31,6 +31,10 @@ async def press(visit: Visit, data: str | None) -> None:
         # Before the button is used up: it must still work for whoever may press it.
         await visit.toast(refusal, alert=True)
         return
+    if button.action in TURNING:
+        await visit.toast()
+        await failures.run(command, visit)
+        return
     # A database that cannot be written is waited out: to fail here would lose the press without a word.
     if not await visit.desk.insist(lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)):
         await visit.toast(texts.used_button())
@@ -39,6 +43,24 @@ async def press(visit: Visit, data: str | None) -> None:
     # Errors of a press are answered like those of the command that it stands for.
     if not await failures.run(command, visit):
         await visit.desk.insist(lambda connection: buttons.free(connection, button.nonce, visit.key))
+
+
+async def words(visit: Visit) -> None:
+    """Plain words: in reply to a page of the catalog they narrow it; by themselves they may name something of it."""
+    nonce = keyboards.nonce_of(visit.replied.data) if visit.replied else None
+    button = await keyboards.find(visit.desk, nonce) if nonce else None
+    place = button.facts if button is not None and button.action in (keyboards.BROWSE, keyboards.BUY) else None
+    if place is not None:
+        await failures.run(replace(_SEARCH, run=browsing.search), replace(visit, facts=place))
+    elif visit.private:
+        await failures.run(replace(_SEARCH, run=_named_or_not), visit)
+
+
+async def _named_or_not(visit: Visit) -> None:
+    try:
+        await browsing.search(visit)
+    except Refusal:
+        await visit.answer(texts.plain_words())
 
 
 def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None:
@@ -100,11 +122,17 @@ async def _turn_down(visit: Visit) -> None:
     await visit.answer(texts.turned_down())
 
 
+async def _leave_it(visit: Visit) -> None:
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+    await visit.answer(texts.not_ordered())
+
+
 async def _order(visit: Visit) -> Order:
     return await tracking.find(visit.desk, visit.member, int(visit.facts.get("order") or 0))
 
 
 Action = Callable[[Visit], Awaitable[None]]
+_SEARCH = next(command for command in COMMANDS if command.name == "catalog")
 
 
 def _action(name: str, needed: Role, run: Action) -> Command:
@@ -118,6 +146,10 @@ ACTIONS: Mapping[str, Command] = {
         _action("cancel_late", Role.OPERATOR, _cancel_late),
         _action("cancel_later", Role.OPERATOR, _cancel_later),
         _action("rent_again", Role.OPERATOR, _rent_again),
+        _action(keyboards.BROWSE, Role.VIEWER, browsing.browse),
+        _action(keyboards.BUY, Role.OPERATOR, ordering.buy),
+        _action("agree", Role.OPERATOR, ordering.agree),
+        _action("leave_it", Role.OPERATOR, _leave_it),
         _action("keep", Role.OPERATOR, _keep),
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),
@@ -126,3 +158,6 @@ ACTIONS: Mapping[str, Command] = {
     )
 }
 """Every action of a button that is no command, with the least role that may press it."""
+
+TURNING = frozenset({keyboards.BROWSE})
+"""Actions that change nothing but what is shown: they may be pressed as often as anybody likes."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
-from bot.chat.wording import format_amount, readable_number
+from bot.chat.wording import country_flag, format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
 from bot.domain.access import Member, Role
@@ -26,7 +26,6 @@ Facts = Mapping[str, str | int | None]
 
 _LONGEST_SHOWN = 64
 _MOST_ROWS = 20
-_MOST_NAMES = 60
 _LONGEST_LIST = 3800
 """UTF-16 units of a list; the rest of Telegram's 4096 is for what stands around it."""
 
@@ -349,36 +348,37 @@ def balance(amount: int, daily: Budget) -> str:
     )
 
 
-def offers(platform: str, country: str, rows: Sequence[Offer]) -> str:
+def offers(platform: str, country: str, rows: Sequence[Offer], page: int = 1, pages: int = 1) -> str:
+    sign = country_flag(country)
     if not rows:
         return f"Nothing for {escape(platform)} in {escape(country)} at the moment."
-    lines = [f"{format_amount(offer.price)} · {_stock(offer)}{_named(offer)}" for offer in rows[:_MOST_ROWS]]
-    more = f"\n… and {len(rows) - _MOST_ROWS} dearer ones" if len(rows) > _MOST_ROWS else ""
-    return f"<b>{escape(platform)}</b> in <b>{escape(country)}</b>, cheapest first\n" + "\n".join(lines) + more
+    lines = [f"{format_amount(offer.price)} · {_stock(offer)}{_named(offer)}" for offer in rows]
+    where = f"<b>{escape(country)}</b>{sign and f' {sign}'}"
+    head = f"<b>{escape(platform)}</b> in {where}, cheapest first{_page_of(page, pages)}"
+    return f"{head}\n{_as_many_as_fit(lines, len(lines), chr(10))}"
 
 
-def overview(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
-    """`rows`: a name, its lowest price in stock, and how many offers are in stock."""
+def shelf(title: str, rows: Sequence[tuple[str, int | None, int]], page: int, pages: int) -> str:
+    """`title` is markup. `rows`: a name, its lowest price in stock (None: not known here), its offers in stock."""
     if not rows:
-        return f"Nothing in stock for {escape(title)} at the moment."
-    lines = [
-        f"{escape(name)} · from {format_amount(price)} · {count} offer{'s' if count != 1 else ''}"
-        for name, price, count in rows[:_MOST_ROWS]
-    ]
-    more = f"\n… and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
-    return f"<b>{escape(title)}</b>\n" + "\n".join(lines) + more
+        return f"Nothing in stock for {title} at the moment."
+    lines = [f"{escape(name)}{_from(price, count)}" for name, price, count in rows]
+    listed = _as_many_as_fit(lines, len(lines), "\n")
+    return f"<b>{title}</b>{_page_of(page, pages)}\n{listed}\n\nTap one, or reply to this with a name."
 
 
-def names(title: str, found: Sequence[str]) -> str:
-    """A list of names alone, in the order of the alphabet."""
-    if not found:
-        return f"Nothing in stock for {escape(title)} at the moment."
-    shown = [escape(name) for name in sorted(found, key=str.casefold)[:_MOST_NAMES]]
-    return f"<b>{escape(title)}</b>\n{_as_many_as_fit(shown, len(found), ', ')}"
+def _page_of(page: int, pages: int) -> str:
+    return f" · page {page} of {pages}" if pages > 1 else ""
 
 
-def catalog_hint() -> str:
-    return "\n\nNarrow it: <code>/catalog whatsapp</code>, <code>/catalog whatsapp indonesia</code>"
+def _from(price: int | None, count: int) -> str:
+    if price is None:
+        return ""
+    return f" · from {format_amount(price)} · {count} offer{'s' if count != 1 else ''}"
+
+
+def not_ordered() -> str:
+    return "Nothing was ordered."
 
 
 # Orders
@@ -743,6 +743,10 @@ def _wrong_usage(error: errors.WrongUsage, _: ZoneInfo) -> str:
     return f"{problem[:1].upper()}{problem[1:]}."
 
 
+def meant_instead(command: str, words: str) -> str:
+    return f"Did you mean <code>/{escape(command)} {html.escape(words[:200], quote=False)}</code>?"
+
+
 @failure.register
 def _not_permitted(error: errors.NotPermitted, _: ZoneInfo) -> str:
     return f"That needs the role {escape(error.needed)}. Ask an admin."
@@ -773,6 +777,15 @@ def _abuse_guard(_: errors.AbuseGuard, __: ZoneInfo) -> str:
 @failure.register
 def _price_rose(error: errors.PriceRose, _: ZoneInfo) -> str:
     return f"It costs {format_amount(error.price)} by now, not {format_amount(error.agreed)}. Nothing was charged."
+
+
+@failure.register
+def _price_not_agreed(error: errors.PriceNotAgreed, _: ZoneInfo) -> str:
+    if error.seen is not None and error.seen < error.price:
+        why = f"It costs <b>{format_amount(error.price)}</b> by now, not {format_amount(error.seen)}."
+    else:
+        why = f"This number costs <b>{format_amount(error.price)}</b>; above {format_amount(error.limit)} I ask first."
+    return f"{why} Nothing is ordered yet."
 
 
 @failure.register

@@ -229,8 +229,12 @@ RENDERINGS: Mapping[str, Rendering] = {
     "offers": lambda nasty: [
         texts.offers(nasty, nasty, [Offer(1, MOST, nasty, nasty, nasty, stock)] * 200) for stock in (None, 0, 10**9)
     ],
-    "names": lambda nasty: [texts.names(nasty, [nasty] * count) for count in (0, 1, 500)],
-    "overview": lambda nasty: [texts.overview(nasty, [(nasty, MOST, count)] * 200) for count in (1, 10**6)],
+    "shelf": lambda nasty: [
+        texts.shelf(texts.escape(nasty), [(nasty, price, 10**6)] * count, 2, 10**6)
+        for price in (MOST, None)
+        for count in (0, 1, 60)
+    ],
+    "meant_instead": lambda nasty: texts.meant_instead(nasty, nasty * 3),
     "card": in_every_state(lambda order: texts.card(order, order.platform, ZONE, {"sold_out": 3})),
     "code": lambda nasty: [
         texts.code(an_order(nasty), Sms(revision, code, text), nasty)
@@ -316,6 +320,7 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     reasons = (errors.Unclear(nasty), errors.ApiError(nasty, nasty), errors.CancelTooEarly(nasty, nasty))
     yield from (errors.NotCanceled(1, reason, moment) for reason in reasons for moment in (None, MOMENT))
     yield from (errors.OrderingBanned(1_773_464_400), errors.NotOffered(nasty, nasty), errors.PriceRose(1, MOST))
+    yield from (errors.PriceNotAgreed(MOST, 5, seen) for seen in (None, 7))
 
 
 def _flat(rendered: object) -> list[str]:

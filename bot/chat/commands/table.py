@@ -49,7 +49,7 @@ COMMANDS: tuple[Command, ...] = (
         Role.VIEWER,
         viewing.catalog,
         "[platform] [country,…]",
-        "prices and stock, cheapest first",
+        "prices and stock; without arguments by buttons",
         ("/catalog", "/catalog whatsapp", "/catalog whatsapp indonesia,vietnam"),
     ),
     Command(
@@ -65,9 +65,10 @@ COMMANDS: tuple[Command, ...] = (
         "order",
         Role.OPERATOR,
         ordering.order,
-        "platform [country,…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]",
-        "rent a number; the code comes here",
+        "[platform] [country,…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]",
+        "rent a number; what you leave out is chosen by buttons",
         (
+            "/order",
             "/order whatsapp indonesia",
             "/order whatsapp indonesia,vietnam max=5000",
             "/order whatsapp id best op=telkomsel",
