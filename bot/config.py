@@ -283,6 +283,7 @@ class Ordering(_Section):
     platforms_allowed: Names = ()
     note_required: bool = False
     policy: Policy = Policy.CHEAPEST
+    code_delivery: Literal["chat", "dm"] = "chat"
     cancel_before_expiry: Annotated[Whole | None, _whole(0, 600, "whole seconds")] = None
 
 

@@ -48,7 +48,15 @@ class Copy:
     text: str
 
 
-Row = Sequence[Press | Copy]
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A button that opens an address; it asks nothing of the desk."""
+
+    label: str
+    url: str
+
+
+Row = Sequence[Press | Copy | Link]
 
 
 def command(label: str, name: str, text: str, style: str | None = None) -> Press:
@@ -131,7 +139,11 @@ def _copy(label: str, text: str | None) -> list[Press | Copy]:
     return [Copy(label, text[:_LONGEST_COPY])] if text else []
 
 
-def _button(connection: sqlite3.Connection, owner: int, button: Press | Copy, expires_at: int) -> InlineKeyboardButton:
+def _button(
+    connection: sqlite3.Connection, owner: int, button: Press | Copy | Link, expires_at: int
+) -> InlineKeyboardButton:
+    if isinstance(button, Link):
+        return InlineKeyboardButton(button.label, url=button.url)
     if isinstance(button, Copy):
         return InlineKeyboardButton(button.label, copy_text=CopyTextButton(button.text))
     nonce = buttons.make(connection, button.action, owner, button.facts, expires_at)

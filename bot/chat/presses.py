@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import browsing, ordering, people, reporting
+from bot.chat.commands import administration, browsing, ordering, people, reporting
 from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 from bot.domain.errors import NotPermitted, Refusal
 from bot.services import access, tracking
-from storage import buttons
+from storage import buttons, members
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ async def press(visit: Visit, data: str | None) -> None:
         await visit.toast(texts.stale_button(), alert=True)
         return
     command, visit = meant
-    refusal = _refusal(visit, button, command)
+    refusal = await _refusal(visit, button, command)
     if refusal:
         # Before the button is used up: it must still work for whoever may press it.
         await visit.toast(refusal, alert=True)
@@ -72,10 +72,11 @@ def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None
     return (action, replace(visit, facts=button.facts)) if action else None
 
 
-def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | None:
+async def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | None:
     """Why this person may not press that button; None if they may."""
     if button.owner not in (buttons.ANYBODY, visit.member.user_id) and visit.member.role is not Role.ADMIN:
-        return texts.foreign_button()
+        name = await visit.desk.database.read(lambda connection: members.name_of(connection, button.owner))
+        return texts.foreign_button(name or "somebody else")
     if not visit.member.may(command.needed):
         return texts.failure(NotPermitted(command.needed), visit.desk.settings.limits.zone)
     return None
@@ -150,6 +151,7 @@ ACTIONS: Mapping[str, Command] = {
         _action(keyboards.BUY, Role.OPERATOR, ordering.buy),
         _action("agree", Role.OPERATOR, ordering.agree),
         _action("leave_it", Role.OPERATOR, _leave_it),
+        _action("forget_chat", Role.ADMIN, administration.forget_chat),
         _action("keep", Role.OPERATOR, _keep),
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),

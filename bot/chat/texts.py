@@ -120,6 +120,10 @@ def group_not_allowed() -> str:
     return "I do not work in this group yet. An admin can change that here with /chats allow."
 
 
+def group_unknown() -> str:
+    return "I work only where an admin of my desk has put me, so I leave this group."
+
+
 def help_page(rows: Sequence[tuple[str, str]], role: Role | None) -> str:
     lines = [f"{escape(usage)}\n   {escape(summary)}" for usage, summary in rows]
     footer = "" if role is None else f"\n\nYou are {_a(role)}. More on one command: <code>/help order</code>"
@@ -315,8 +319,15 @@ def chats_allowed(title: str) -> str:
     return f"I work in “{escape(title)}” now. Members of the desk can order here; everyone here sees the codes."
 
 
-def chats_forgotten() -> str:
-    return "I no longer work in this group."
+def chats_forgotten(title: str) -> str:
+    return f"I no longer work in “{escape(title)}”, and leave it. An admin who adds me again opens it again."
+
+
+def chats_list(titles: Sequence[str]) -> str:
+    if not titles:
+        return "I work in no group. Add me to one, or send <code>/chats allow</code> there."
+    shown = _as_many_as_fit([f"“{escape(title)}”" for title in titles], len(titles), "\n")
+    return f"<b>Where I work</b>\n{shown}\n\nAdd me to another group, or send <code>/chats allow</code> there."
 
 
 def unknown_command(name: str, known: Sequence[str]) -> str:
@@ -390,7 +401,7 @@ def card(order: Order, orderer: str, zone: ZoneInfo, facts: Facts) -> str:
     why = _why_this_one(order, facts)
     if why:
         lines.append(why)
-    lines.extend(["", _card_state(order, zone)])
+    lines.extend(["", _card_state(order, zone, escape(orderer) if facts.get("private") else "")])
     return "\n".join(lines)
 
 
@@ -407,6 +418,13 @@ def code(order: Order, sms: Sms, orderer: str) -> str:
     lines.extend([_order_line(order), _number_line(order)])
     lines.append(f"for {mention(order.member_id, orderer)}{_note(order)}")
     return "\n".join(lines)
+
+
+def code_held(order: Order, orderer: str) -> str:
+    return (
+        f"{mention(order.member_id, orderer)}, the code of #{order.id} is there, but I cannot write to you in private. "
+        "Tap below and press Start; the code comes at once. The admins have it meanwhile."
+    )
 
 
 def ended(order: Order, facts: Facts) -> str:
@@ -610,8 +628,8 @@ def _webhook_line(state: Status) -> str:
 # Buttons
 
 
-def foreign_button() -> str:
-    return "This button belongs to somebody else."
+def foreign_button(owner: str) -> str:
+    return f"This button is {escape(owner)}'s. Your own come with your own commands, such as /order."
 
 
 def stale_button() -> str:
@@ -1019,17 +1037,21 @@ def _why_this_one(order: Order, facts: Facts) -> str:
     return ""
 
 
-def _card_state(order: Order, zone: ZoneInfo) -> str:
+def _card_state(order: Order, zone: ZoneInfo, private: str) -> str:
+    """`private` names whom the code is written to in private; empty: it comes into this chat."""
+    comes = f"The code goes to {private} in private." if private else "The code comes here by itself."
     if order.state is OrderState.WAITING:
         if order.phone_number is None:
             return "The number is on its way; it comes as a message of its own."
         if order.cancel_from is not None:
             return f"I cancel it {countdown(from_milliseconds(order.cancel_from), zone)}, unless an SMS comes first."
         if order.expires_at is None:
-            return "Request the SMS now. The code comes here by itself."
+            return f"Request the SMS now. {comes}"
         left = countdown(from_milliseconds(order.expires_at), zone)
-        return f"Request the SMS now: the number expires {left}. The code comes here by itself."
+        return f"Request the SMS now: the number expires {left}. {comes}"
     if order.state is OrderState.RECEIVED:
+        if private:
+            return f"✅ The code went to {private} in private. Another SMS to this number would go there as well."
         return "✅ The code is here. Another SMS to this number would come as well."
     came_back = f" {format_amount(order.refunded)} came back." if order.refunded else ""
     return f"{STATE_WORDS[order.state].capitalize()}.{came_back}"

@@ -223,6 +223,10 @@ RENDERINGS: Mapping[str, Rendering] = {
     "paused": texts.paused,
     "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],
     "chats_allowed": texts.chats_allowed,
+    "chats_forgotten": texts.chats_forgotten,
+    "chats_list": lambda nasty: [texts.chats_list([nasty] * count) for count in (0, 1, 200)],
+    "foreign_button": texts.foreign_button,
+    "code_held": in_every_state(lambda order: texts.code_held(order, order.platform)),
     "unknown_command": lambda nasty: [texts.unknown_command(nasty, known) for known in ([], ["order", "help"])],
     "repeated": lambda nasty: texts.repeated(texts.escape(nasty)),
     "balance": lambda _: texts.balance(-MOST, BUDGETS[0]),
@@ -235,7 +239,11 @@ RENDERINGS: Mapping[str, Rendering] = {
         for count in (0, 1, 60)
     ],
     "meant_instead": lambda nasty: texts.meant_instead(nasty, nasty * 3),
-    "card": in_every_state(lambda order: texts.card(order, order.platform, ZONE, {"sold_out": 3})),
+    "card": in_every_state(
+        lambda order: "".join(
+            texts.card(order, order.platform[:60], ZONE, {"sold_out": 3, "private": private}) for private in (0, 1)
+        )
+    ),
     "code": lambda nasty: [
         texts.code(an_order(nasty), Sms(revision, code, text), nasty)
         for revision in (1, 10**6)
@@ -289,7 +297,7 @@ RENDERINGS: Mapping[str, Rendering] = {
 }
 """Each text that takes something from outside, in every form it has."""
 
-POPUPS = ("asked", "asked_already", "stale_button", "foreign_button", "used_button", "group_not_allowed")
+POPUPS = ("asked", "asked_already", "stale_button", "used_button", "group_not_allowed")
 
 
 def every_error(nasty: str) -> Iterator[DeskError]:
@@ -380,6 +388,11 @@ def test_fixed_sentences_are_whole(name: str) -> None:
     if name in POPUPS:
         assert "<" not in markup
         assert utf16_length(shown) <= LONGEST_POPUP
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+def test_the_popup_of_somebody_elses_button_fits(nasty: str) -> None:
+    assert utf16_length(texts.plain(texts.foreign_button(nasty))) <= LONGEST_POPUP
 
 
 def test_popups_about_roles_fit() -> None:

@@ -137,7 +137,14 @@ COMMANDS: tuple[Command, ...] = (
         "pause", Role.ADMIN, administration.pause, "[reason]", "stop new orders for everyone", ("/pause audit week",)
     ),
     Command("resume", Role.ADMIN, administration.resume, "", "open new orders again"),
-    Command("chats", Role.ADMIN, administration.chats, "allow|forget", "let me work in this group", ("/chats allow",)),
+    Command(
+        "chats",
+        Role.ADMIN,
+        administration.chats,
+        "[allow|forget]",
+        "where I work; allow or forget the group you send it in",
+        ("/chats", "/chats allow"),
+    ),
     Command(
         "resolve",
         Role.ADMIN,

@@ -8,11 +8,13 @@ from bot.chat.visit import Visit
 from bot.domain.access import Role
 from bot.domain.limits import LimitName
 from bot.services import spending
-from storage import members, orders
+from storage import members, orders, outbox
 
 
 async def start(visit: Visit) -> None:
-    """`/start`: say who they are here and what to do first."""
+    """`/start`: say who they are here and what to do first; what could not be written to them comes now."""
+    if visit.private:
+        await visit.desk.transact(lambda connection: outbox.hurry_to(connection, visit.chat_id, visit.desk.now))
     state = await spending.statement(visit.desk, visit.member.user_id)
     limits = texts.your_limits(visit.member, state, visit.desk.settings.limits.approve_above)
     await visit.answer(texts.welcome(visit.member) + limits)
