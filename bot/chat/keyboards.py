@@ -21,6 +21,8 @@ RUN: Final = "run"
 """The action of a button that stands for a whole command."""
 BROWSE: Final = "browse"
 """The action of a button that leads to another page of the catalog."""
+HISTORY: Final = "history"
+"""The action of a button that leads to another page of the history."""
 BUY: Final = "buy"
 """The action of a button that orders what it names, for no more than it shows."""
 
@@ -113,6 +115,21 @@ def for_stranger(user_id: int, name: str | None = None) -> list[Row]:
         [admit(Role.APPROVER, None), admit(Role.ADMIN, DANGER)],
         [Press("Refuse", "turn_down", {"user": user_id})],
     ]
+
+
+def for_listed(order: Order) -> list[Row]:
+    """What may be done with an order of a list; each button names it."""
+    number = f"#{order.id}"
+    row: list[Press | Copy | Link] = [Copy(f"Copy {number}", order.phone_number)] if order.phone_number else []
+    if order.state is OrderState.WAITING:
+        row.append(Press(f"Cancel {number}", "cancel", {"order": order.id}, DANGER))
+    elif order.state is OrderState.RECEIVED and order.allowed is None:
+        row.append(Press(f"New number {number}", "again", {"order": order.id}))
+        row.append(Press(f"End {number}", "cancel", {"order": order.id}))
+    elif order.state is OrderState.RECEIVED and order.allowed is not None:
+        row.append(Press(f"New number {number}", "again", {"order": order.id}))
+        row.extend([command(f"Done {number}", "done", str(order.id), PRIMARY)] if order.allowed.finish else [])
+    return [row]
 
 
 def for_news(order: Order) -> list[Row]:

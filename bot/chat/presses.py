@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import administration, browsing, ordering, people, reporting
+from bot.chat.commands import administration, browsing, history, ordering, people, reporting
 from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
@@ -46,14 +46,27 @@ async def press(visit: Visit, data: str | None) -> None:
 
 
 async def words(visit: Visit) -> None:
-    """Plain words: in reply to a page of the catalog they narrow it; by themselves they may name something of it."""
+    """Plain words: in reply to a page they are looked for in it; by themselves they may name a part of the catalog."""
     nonce = keyboards.nonce_of(visit.replied.data) if visit.replied else None
     button = await keyboards.find(visit.desk, nonce) if nonce else None
-    place = button.facts if button is not None and button.action in (keyboards.BROWSE, keyboards.BUY) else None
-    if place is not None:
-        await failures.run(replace(_SEARCH, run=browsing.search), replace(visit, facts=place))
+    searched = _SEARCHES.get(button.action) if button is not None else None
+    if button is not None and searched is not None:
+        name, search = searched
+        await failures.run(replace(_command(name), run=search), replace(visit, facts=button.facts))
     elif visit.private:
-        await failures.run(replace(_SEARCH, run=_named_or_not), visit)
+        await failures.run(replace(_command("catalog"), run=_named_or_not), visit)
+
+
+def _command(name: str) -> Command:
+    return next(command for command in COMMANDS if command.name == name)
+
+
+_SEARCHES: Mapping[str, tuple[str, Callable[[Visit], Awaitable[None]]]] = {
+    keyboards.BROWSE: ("catalog", browsing.search),
+    keyboards.BUY: ("catalog", browsing.search),
+    keyboards.HISTORY: ("history", history.search),
+}
+"""What words in reply to a page mean, by the action of its first button: as which command, and what does it."""
 
 
 async def _named_or_not(visit: Visit) -> None:
@@ -133,7 +146,6 @@ async def _order(visit: Visit) -> Order:
 
 
 Action = Callable[[Visit], Awaitable[None]]
-_SEARCH = next(command for command in COMMANDS if command.name == "catalog")
 
 
 def _action(name: str, needed: Role, run: Action) -> Command:
@@ -148,6 +160,7 @@ ACTIONS: Mapping[str, Command] = {
         _action("cancel_later", Role.OPERATOR, _cancel_later),
         _action("rent_again", Role.OPERATOR, _rent_again),
         _action(keyboards.BROWSE, Role.VIEWER, browsing.browse),
+        _action(keyboards.HISTORY, Role.VIEWER, history.turn),
         _action(keyboards.BUY, Role.OPERATOR, ordering.buy),
         _action("agree", Role.OPERATOR, ordering.agree),
         _action("leave_it", Role.OPERATOR, _leave_it),
@@ -161,5 +174,5 @@ ACTIONS: Mapping[str, Command] = {
 }
 """Every action of a button that is no command, with the least role that may press it."""
 
-TURNING = frozenset({keyboards.BROWSE})
+TURNING = frozenset({keyboards.BROWSE, keyboards.HISTORY})
 """Actions that change nothing but what is shown: they may be pressed as often as anybody likes."""

@@ -6,17 +6,19 @@ import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
-from bot.chat.wording import country_flag, format_amount, readable_number
+from bot.chat.wording import country_flag, day_and_time, format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
 from bot.domain.access import Member, Role
 from bot.domain.limits import COUNTS, LimitName, Usage, percent_used
 from bot.domain.orders import Offer, OrderState, Sms
+from bot.domain.periods import Period
 from bot.services.access import LimitSet
+from bot.services.history import Page
 from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
 from storage.members import AccessRequest
@@ -290,9 +292,7 @@ def greeting(member: Member) -> str:
 
 
 def revoked(member: Member) -> str:
-    return (
-        f"{escape(member.name)} is off the list. Their live orders run on; codes for them alone go to the admins."
-    )
+    return f"{escape(member.name)} is off the list. Their live orders run on; codes for them alone go to the admins."
 
 
 def limit_set(done: LimitSet, zone: ZoneInfo) -> str:
@@ -516,6 +516,32 @@ def orders_list(orders: Sequence[Order], names: Mapping[int, str], me: int, zone
         return "No live orders. Start one with <code>/order whatsapp indonesia</code>"
     shown = [_listed(order, names, me, zone) for order in orders[:_MOST_ROWS]]
     return _as_many_as_fit(shown, len(orders), "\n\n")
+
+
+def history(page: Page, period: Period, find: str, zone: ZoneInfo, now: datetime) -> str:
+    days = f"{_day(period.first)}" if len(period) == 1 else f"{_day(period.first)} – {_day(period.last)}"
+    sought = f" · “{escape(find)}”" if find else ""
+    head = f"<b>{days}</b>{sought}{_page_of(page.number + 1, page.pages)}"
+    if not page.count:
+        return f"{head}\nNo orders."
+    count = f"{page.count} order{'s' if page.count != 1 else ''}, {format_amount(page.spent)} spent"
+    shown = [_remembered(order, page.names, zone, now) for order in page.orders]
+    return f"{head}\n{count}\n\n{_as_many_as_fit(shown, len(shown), _GAP)}\n\nReply to this to search in it."
+
+
+_GAP = "\n\n"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def _remembered(order: Order, names: Mapping[int, str], zone: ZoneInfo, now: datetime) -> str:
+    back = f", {format_amount(order.refunded)} came back" if order.refunded else ""
+    state = f"{day_and_time(order.created_at, zone, now)} · {STATE_WORDS[order.state]}{back}"
+    who = f"{escape(names.get(order.member_id, order.member_id))}{_note(order)}"
+    number = [_number_line(order)] if order.phone_number else []
+    return "\n".join([_order_line(order), *number, state, who])
 
 
 def confirm_late_cancel(order: Order) -> str:

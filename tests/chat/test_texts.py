@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Formatter
 from zoneinfo import ZoneInfo
@@ -21,8 +21,10 @@ from bot.domain.errors import DeskError, NotAMember, Protected
 from bot.domain.limits import LimitName, Usage
 from bot.domain.money import MOST
 from bot.domain.orders import Offer, OrderState, Sms
+from bot.domain.periods import Period
 from bot.sandbox.telegram_markup import parse_html, utf16_length
 from bot.services.access import LimitSet
+from bot.services.history import Page
 from bot.services.spending import Budget, ForNow, Statement
 from bot.services.status import Evidence, Status
 from bot.sms.port import WebhookState
@@ -282,6 +284,19 @@ RENDERINGS: Mapping[str, Rendering] = {
         texts.orders_list([an_order(nasty, state)] * 60, names, 1, ZONE)
         for state in OrderState
         for names in ({BIGGEST_ID: nasty}, {})
+    ],
+    "history": lambda nasty: [
+        texts.history(
+            Page([an_order(nasty, state)] * count, names, 10**6 * count, MOST, 10**6 - 1, 10**6),
+            Period(MOMENT.date(), MOMENT.date() + timedelta(days=days)),
+            find,
+            ZONE,
+            MOMENT,
+        )
+        for state in OrderState
+        for count in (0, 5)
+        for names in ({BIGGEST_ID: nasty}, {})
+        for days, find in ((0, ""), (365, nasty))
     ],
     "confirm_late_cancel": in_every_state(texts.confirm_late_cancel),
     "cancel_taken": in_every_state(texts.cancel_taken),

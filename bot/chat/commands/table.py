@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, limits, ordering, people, reporting, viewing
+from bot.chat.commands import administration, history, limits, ordering, people, reporting, viewing
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -61,6 +61,14 @@ COMMANDS: tuple[Command, ...] = (
         ("/usage", "/usage 12345"),
     ),
     Command("orders", Role.VIEWER, viewing.list_orders, "", "your live orders; admins see everybody's"),
+    Command(
+        "history",
+        Role.VIEWER,
+        history.list_history,
+        "[day|week|month|DAY] [WORDS]",
+        "your orders, by number, person or note; admins find everybody's",
+        ("/history", "/history month", "/history tuesday", "/history +62 812", "/history month login test"),
+    ),
     Command(
         "order",
         Role.OPERATOR,

@@ -1,14 +1,18 @@
 """Commands that only look: `/start` `/whoami` `/balance` `/catalog` `/orders`."""
 
-from bot.chat import texts
+from typing import Final
+
+from bot.chat import keyboards, texts
 from bot.chat.commands import browsing
 from bot.chat.commands.browsing import Place
-from bot.chat.keyboards import Press, Row
+from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 from bot.domain.limits import LimitName
 from bot.services import spending
 from storage import members, orders, outbox
+
+_MOST_WITH_BUTTONS: Final = 8
 
 
 async def start(visit: Visit) -> None:
@@ -49,10 +53,8 @@ async def list_orders(visit: Visit) -> None:
     live = await visit.desk.database.read(lambda connection: orders.open_of(connection, owner))
     people = await visit.desk.database.read(members.everybody)
     names = {person.user_id: person.name for person in people}
-    rows: list[Row] = [
-        [Press(f"Cancel #{order.id}", "cancel", {"order": order.id})]
-        for order in live[:8]
-        if order.state.watched and visit.member.may(Role.OPERATOR)
-    ]
+    rows: list[Row] = []
+    if visit.member.may(Role.OPERATOR):
+        rows = [row for order in live[:_MOST_WITH_BUTTONS] for row in keyboards.for_listed(order)]
     zone = visit.desk.settings.limits.zone
     await visit.answer(texts.orders_list(live, names, visit.member.user_id, zone), rows)
