@@ -259,6 +259,7 @@ class Limits(_Section):
     team_monthly: Amount = 5_000_000
     active_orders: Count = 3
     cancels_per_day: Count = 20
+    confirm_above: Amount = 10_000
     approve_above: Annotated[Whole | None, _whole(0, MOST, "a whole amount of rupiah")] = None
     approve_within: Annotated[Whole, _whole(60, 7 * 86_400, "whole seconds")] = 3600
     timezone: Zone = "Asia/Jakarta"
@@ -282,6 +283,7 @@ class Ordering(_Section):
     platforms_allowed: Names = ()
     note_required: bool = False
     policy: Policy = Policy.CHEAPEST
+    code_delivery: Literal["chat", "dm"] = "chat"
     cancel_before_expiry: Annotated[Whole | None, _whole(0, 600, "whole seconds")] = None
 
 

@@ -1,6 +1,7 @@
 """Orders: the durable intent before anything is sent, and what became of it."""
 
 import json
+import re
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from bot.domain.orders import Allowed, OrderState, Policy, RemoteOrder, Sms
 
 OPEN: Final = "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
 """What the index of open orders covers, word for word: a query that also says this reads no order of the past."""
+_RECENT: Final = 2000
+"""Orders that tell what a team uses most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +347,72 @@ def open_of(connection: sqlite3.Connection, member_id: int | None) -> list[Order
 def newest_of(connection: sqlite3.Connection, member_id: int, limit: int) -> list[Order]:
     """A member's newest orders, ended or not."""
     return _many(connection, "member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which orders are looked for: booked from `first` to `last` (`2026-03-14`), of one member, placed in one chat.
+
+    `words` are a part of the note, the platform, the country or the member's name; `digits` a part of the phone number,
+    or the order's own one. None and the empty text narrow nothing.
+    """
+
+    first: str
+    last: str
+    member_id: int | None = None
+    chat_id: int | None = None
+    words: str = ""
+    digits: str = ""
+
+    @property
+    def values(self) -> dict[str, str | int | None]:
+        """The parameters of `_SOUGHT`."""
+        literal = re.sub(r"([\\%_])", r"\\\1", self.words)
+        return {
+            "first": self.first,
+            "last": self.last,
+            "member": self.member_id,
+            "chat": self.chat_id,
+            "words": f"%{literal}%" if literal else None,
+            "digits": f"%{self.digits}%" if self.digits else None,
+            "number": int(self.digits) if self.digits else None,
+        }
+
+
+_SOUGHT: Final = (
+    "day BETWEEN :first AND :last AND (:member IS NULL OR member_id = :member) AND (:chat IS NULL OR chat_id = :chat)"
+    " AND (:words IS NULL OR note LIKE :words ESCAPE '\\' OR platform LIKE :words ESCAPE '\\'"
+    "  OR country LIKE :words ESCAPE '\\' OR id = :number OR phone_number LIKE :digits"
+    "  OR member_id IN (SELECT user_id FROM members WHERE name LIKE :words ESCAPE '\\'))"
+)
+
+
+def found(connection: sqlite3.Connection, sought: Sought, limit: int, offset: int) -> list[Order]:
+    """A page of the orders that are looked for, the newest first."""
+    rows = connection.execute(
+        f"SELECT * FROM orders WHERE {_SOUGHT} ORDER BY id DESC LIMIT :limit OFFSET :offset",
+        {**sought.values, "limit": limit, "offset": offset},
+    )
+    return [_order(row) for row in rows]
+
+
+def totals(connection: sqlite3.Connection, sought: Sought) -> tuple[int, int]:
+    """How many orders are found, and what they cost (IDR) without what came back."""
+    (count, spent) = connection.execute(
+        f"SELECT count(*), coalesce(sum(charged - refunded), 0) FROM orders WHERE {_SOUGHT}", sought.values
+    ).fetchone()
+    return int(count), int(spent)
+
+
+def popularity(connection: sqlite3.Connection, platform: str | None = None) -> dict[str, int]:
+    """How often the team has ordered each platform, or each country for one platform, among its latest orders."""
+    column = "platform" if platform is None else "country"
+    rows = connection.execute(
+        f"SELECT {column} AS name, count(*) AS times FROM (SELECT platform, country FROM orders"
+        " WHERE state <> 'refused' ORDER BY id DESC LIMIT ?) WHERE ? IS NULL OR platform = ? GROUP BY name",
+        (_RECENT, platform, platform),
+    )
+    return {row["name"]: row["times"] for row in rows}
 
 
 def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:

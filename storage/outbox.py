@@ -120,6 +120,11 @@ def hurry(connection: sqlite3.Connection, now: int) -> None:
     connection.execute("UPDATE outbox SET not_before = ? WHERE state = 'pending' AND not_before > ?", (now, now))
 
 
+def hurry_to(connection: sqlite3.Connection, chat_id: int, now: int) -> None:
+    """Let what waits for one chat leave now: whoever is there can be written to after all."""
+    connection.execute("UPDATE outbox SET not_before = ? WHERE state = 'pending' AND chat_id = ?", (now, chat_id))
+
+
 def next_due(connection: sqlite3.Connection) -> int | None:
     """When (unix ms) the next waiting letter may leave, or None if none waits."""
     (moment,) = connection.execute("SELECT min(not_before) FROM outbox WHERE state = 'pending'").fetchone()

@@ -15,6 +15,7 @@ import pytest
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.domain.access import Role
+from bot.domain.money import MOST
 from bot.sandbox.bot_api import ADA, OMAR, Message, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import Contract, Order, SmsWorld, WebhookSender, sms_app
@@ -204,6 +205,7 @@ def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str
         "smscode": {"token": "sandbox", "base_url": api_url, "contract": "guide"},
         "access": {"owners": (ADA,)},
         "storage": {"path": folder / "desk.sqlite3"},
+        "limits": {"confirm_above": MOST},
         "ordering": {"cancel_before_expiry": 0},
         "backup": {"every": 0},
         "logging": {"level": "WARNING"},

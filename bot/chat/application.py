@@ -153,7 +153,7 @@ def _add_handlers(application: _Application, gate: Gate, in_groups: groups.Group
     shared = filters.ChatType.PRIVATE & (filters.StatusUpdate.USERS_SHARED | filters.CONTACT)
     application.add_handler(MessageHandler(shared, _handler(table.SHARED)))
     application.add_handler(MessageHandler(filters.COMMAND, _unknown_command))
-    application.add_handler(MessageHandler(filters.ChatType.PRIVATE & filters.TEXT, _plain_words))
+    application.add_handler(MessageHandler(filters.TEXT & (filters.ChatType.PRIVATE | filters.REPLY), _plain_words))
     application.add_error_handler(_broken)
 
 
@@ -186,8 +186,9 @@ async def _unknown_command(update: Update, context: DeskContext) -> None:
 
 
 async def _plain_words(update: Update, context: DeskContext) -> None:
+    """What was typed without a command: an answer to a page of the catalog narrows it, a name of it opens it."""
     del update
-    await context.visit.answer(texts.plain_words())
+    await presses.words(context.visit)
 
 
 async def _broken(update: object, context: DeskContext) -> None:

@@ -14,6 +14,7 @@ from bot.chat.keyboards import Row
 from bot.chat.sender import Sender
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
+from bot.services import tracking
 from bot.services.desk import Desk
 from storage import members, orders
 from storage.buttons import Facts
@@ -58,6 +59,7 @@ class Deliverer:
             NoticeKind.NUMBER: self._number,
             NoticeKind.CARD: self._card,
             NoticeKind.CODE: self._code,
+            NoticeKind.HELD: self._held,
             **dict.fromkeys(_NEWS, self._news),
             NoticeKind.GUARD: self._guard,
             NoticeKind.LIMIT: self._limit,
@@ -104,6 +106,13 @@ class Deliverer:
         text = texts.code(subject.order, sms, subject.orderer)
         return await self._send(letter, text, subject.order.member_id, keyboards.for_code(subject.order, sms.code))
 
+    async def _held(self, letter: Letter) -> Delivery:
+        """Tell in the group that a code waits for its orderer in private; Telegram's link opens that chat."""
+        subject = await self._subject(letter.notice)
+        text = texts.code_held(subject.order, subject.orderer)
+        link = keyboards.Link("Open the private chat", f"{self._sender.link}?start=code")
+        return await self._send(letter, text, subject.order.member_id, [[link]])
+
     async def _went_out_of_the_team(self, order: Order, chat_id: int) -> bool:
         """Whether a letter would go to the private chat of somebody who was taken off the list meanwhile.
 
@@ -141,7 +150,8 @@ class Deliverer:
         return await self._hand_over(letter, html, shown, reply_to if isinstance(reply_to, int) else None)
 
     def _card_text(self, subject: _Subject, notice: Notice) -> str:
-        return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, notice.facts)
+        facts = {**notice.facts, "private": int(tracking.goes_private(self._desk, subject.order))}
+        return texts.card(subject.order, subject.orderer, self._desk.settings.limits.zone, facts)
 
     async def _send(self, letter: Letter, html: str, owner: int, rows: list[Row]) -> Delivery:
         return await self._hand_over(letter, html, await self._keyboard(letter, owner, rows))

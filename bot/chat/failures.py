@@ -6,7 +6,7 @@ import sqlite3
 from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
 from bot.chat.keyboards import Row
-from bot.chat.visit import Visit
+from bot.chat.visit import AskedFirst, Visit
 from bot.domain.access import Role
 from bot.domain.errors import (
     CancelTooEarly,
@@ -25,13 +25,15 @@ log = logging.getLogger(__name__)
 async def run(command: Command, visit: Visit) -> bool:
     """Run a command for somebody, and answer whatever goes wrong in words that say what to do next.
 
-    False when it was turned down or failed in a known way: then trying the very same again is safe.
+    False when it was turned down, failed in a known way, or asked first: then trying the very same again is safe.
     """
     outcome, refused = "done", False
     try:
         try:
             visit.require(command.needed)
             await command.run(visit)
+        except AskedFirst:
+            refused = True
         except DeskError as error:
             outcome, refused = "refused", True
             await _say_no(command, visit, error)
@@ -64,6 +66,8 @@ async def _in_words(command: Command, visit: Visit, error: DeskError) -> str:
     if isinstance(error, LimitReached):
         others = [admin.name for admin in await access.admins(visit.desk) if admin.user_id != visit.member.user_id]
         return f"{text} {texts.whom_to_ask(others, is_admin=visit.member.may(Role.ADMIN))}"
+    if isinstance(error, WrongUsage) and error.instead is not None:
+        return f"{text} {texts.meant_instead(command.name, error.instead)}"
     if isinstance(error, WrongUsage) and command.examples:
         return f"{text}\n\n{texts.help_on(command.usage, command.summary, command.examples)}"
     return text

@@ -80,7 +80,10 @@ class Gate:
         )
 
     async def _works_in(self, message: Message, member: Member, update: Update, bot_name: str) -> bool:
-        """Whether the group is allowed; an admin's /chats always gets through, so that it can be."""
+        """Whether the group is allowed; an admin's /chats always gets through, so that it can be.
+
+        Told so by somebody who cannot change it, the bot leaves: it is there by mistake, or was forgotten there.
+        """
         if await access.chat_allowed(self._desk, message.chat_id):
             return True
         if update.callback_query is not None:
@@ -90,7 +93,11 @@ class Gate:
         if member.role is Role.ADMIN and command == "chats":
             return True
         if command:
-            await self._sender.send(message.chat_id, texts.group_not_allowed(), thread_id=_topic(message))
+            may_stay = member.role is Role.ADMIN or not await access.is_unknown(self._desk, message.chat_id)
+            text = texts.group_not_allowed() if may_stay else texts.group_unknown()
+            await self._sender.send(message.chat_id, text, thread_id=_topic(message))
+            if not may_stay:
+                await self._sender.leave(message.chat_id)
         return False
 
     async def _turn_away(self, update: Update, user: User, message: Message) -> None:
@@ -197,4 +204,10 @@ def _replied(message: Message) -> Replied | None:
         original.message_id,
         user.id if user is not None and is_person else None,
         user.full_name if user is not None and is_person else "",
+        _first_button(original),
     )
+
+
+def _first_button(message: Message) -> str | None:
+    buttons = [button for row in message.reply_markup.inline_keyboard for button in row] if message.reply_markup else []
+    return next((str(button.callback_data) for button in buttons if button.callback_data), None)

@@ -17,7 +17,7 @@ _OUT = (ChatMember.LEFT, ChatMember.BANNED)
 
 
 class Groups:
-    """An admin who adds the bot to a group means it to work there; anybody else has to ask one."""
+    """An admin who adds the bot to a group means it to work there; added by anybody else, it says so and leaves."""
 
     def __init__(self, desk: Desk, sender: Sender) -> None:
         self._desk = desk
@@ -38,6 +38,9 @@ class Groups:
         if member is not None and member.role is Role.ADMIN:
             await access.allow_chat(self._desk, member.user_id, change.chat.id, change.chat.title or "")
             await self._sender.send(change.chat.id, texts.chats_allowed(change.chat.title or ""))
+        elif await access.is_unknown(self._desk, change.chat.id):
+            await self._sender.send(change.chat.id, texts.group_unknown())
+            await self._sender.leave(change.chat.id)
 
     async def migration(self, update: Update, context: DeskContext) -> None:
         """A group has become a supergroup: Telegram says so in the old one and in the new one."""

@@ -19,6 +19,12 @@ PRIMARY: Final = KeyboardButtonStyle.PRIMARY
 DANGER: Final = KeyboardButtonStyle.DANGER
 RUN: Final = "run"
 """The action of a button that stands for a whole command."""
+BROWSE: Final = "browse"
+"""The action of a button that leads to another page of the catalog."""
+HISTORY: Final = "history"
+"""The action of a button that leads to another page of the history."""
+BUY: Final = "buy"
+"""The action of a button that orders what it names, for no more than it shows."""
 
 PREFIX: Final = "v1"
 _LONGEST_COPY: Final = 256
@@ -44,7 +50,15 @@ class Copy:
     text: str
 
 
-Row = Sequence[Press | Copy]
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A button that opens an address; it asks nothing of the desk."""
+
+    label: str
+    url: str
+
+
+Row = Sequence[Press | Copy | Link]
 
 
 def command(label: str, name: str, text: str, style: str | None = None) -> Press:
@@ -103,6 +117,21 @@ def for_stranger(user_id: int, name: str | None = None) -> list[Row]:
     ]
 
 
+def for_listed(order: Order) -> list[Row]:
+    """What may be done with an order of a list; each button names it."""
+    number = f"#{order.id}"
+    row: list[Press | Copy | Link] = [Copy(f"Copy {number}", order.phone_number)] if order.phone_number else []
+    if order.state is OrderState.WAITING:
+        row.append(Press(f"Cancel {number}", "cancel", {"order": order.id}, DANGER))
+    elif order.state is OrderState.RECEIVED and order.allowed is None:
+        row.append(Press(f"New number {number}", "again", {"order": order.id}))
+        row.append(Press(f"End {number}", "cancel", {"order": order.id}))
+    elif order.state is OrderState.RECEIVED and order.allowed is not None:
+        row.append(Press(f"New number {number}", "again", {"order": order.id}))
+        row.extend([command(f"Done {number}", "done", str(order.id), PRIMARY)] if order.allowed.finish else [])
+    return [row]
+
+
 def for_news(order: Order) -> list[Row]:
     """What may be done after an order that is over."""
     rows: list[Row] = [[Press("Order another", "again", {"order": order.id})]]
@@ -127,7 +156,11 @@ def _copy(label: str, text: str | None) -> list[Press | Copy]:
     return [Copy(label, text[:_LONGEST_COPY])] if text else []
 
 
-def _button(connection: sqlite3.Connection, owner: int, button: Press | Copy, expires_at: int) -> InlineKeyboardButton:
+def _button(
+    connection: sqlite3.Connection, owner: int, button: Press | Copy | Link, expires_at: int
+) -> InlineKeyboardButton:
+    if isinstance(button, Link):
+        return InlineKeyboardButton(button.label, url=button.url)
     if isinstance(button, Copy):
         return InlineKeyboardButton(button.label, copy_text=CopyTextButton(button.text))
     nonce = buttons.make(connection, button.action, owner, button.facts, expires_at)

@@ -54,13 +54,15 @@ def clean(typed: str) -> str:
 def parse_order(typed: str) -> OrderArguments:
     """Read `platform [country,country…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]`; a note runs to the end.
 
+    Nothing, or a note alone, leaves the platform empty: the rest is chosen by buttons.
+
     Raises:
         WrongUsage: with what is wrong and how to write it.
     """
     names, options = _split(clean(typed))
     policy, names = _policy(names, options)
     platform, _, countries = names.partition(" ")
-    if not platform:
+    if not platform and (policy is not None or options.keys() - {"note"}):
         raise WrongUsage("say what for and where: /order whatsapp indonesia")
     listed = tuple(part.strip() for part in countries.split(",") if part.strip())
     if len(listed) > MOST_COUNTRIES:
@@ -78,16 +80,13 @@ def parse_order(typed: str) -> OrderArguments:
     return OrderArguments(platform, listed, max_price, note, operator, policy)
 
 
-def parse_catalog(typed: str) -> tuple[str | None, tuple[str, ...]]:
+def parse_catalog(typed: str) -> tuple[str, tuple[str, ...]]:
     """Read `[platform] [country,country…]`; a lone name may be either.
 
     Raises:
         WrongUsage: it is too long, or names too many countries.
     """
-    text = clean(typed)
-    if not text:
-        return None, ()
-    arguments = parse_order(text)
+    arguments = parse_order(typed)
     return arguments.platform, arguments.countries
 
 

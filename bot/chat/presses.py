@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import ordering, people, reporting
-from bot.chat.commands.table import Command, named
+from bot.chat.commands import administration, browsing, history, ordering, people, reporting
+from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
-from bot.domain.errors import NotPermitted
+from bot.domain.errors import NotPermitted, Refusal
 from bot.services import access, tracking
-from storage import buttons
+from storage import buttons, members
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,14 @@ async def press(visit: Visit, data: str | None) -> None:
         await visit.toast(texts.stale_button(), alert=True)
         return
     command, visit = meant
-    refusal = _refusal(visit, button, command)
+    refusal = await _refusal(visit, button, command)
     if refusal:
         # Before the button is used up: it must still work for whoever may press it.
         await visit.toast(refusal, alert=True)
+        return
+    if button.action in TURNING:
+        await visit.toast()
+        await failures.run(command, visit)
         return
     # A database that cannot be written is waited out: to fail here would lose the press without a word.
     if not await visit.desk.insist(lambda connection: buttons.use(connection, button.nonce, visit.key, visit.desk.now)):
@@ -41,6 +45,37 @@ async def press(visit: Visit, data: str | None) -> None:
         await visit.desk.insist(lambda connection: buttons.free(connection, button.nonce, visit.key))
 
 
+async def words(visit: Visit) -> None:
+    """Plain words: in reply to a page they are looked for in it; by themselves they may name a part of the catalog."""
+    nonce = keyboards.nonce_of(visit.replied.data) if visit.replied else None
+    button = await keyboards.find(visit.desk, nonce) if nonce else None
+    searched = _SEARCHES.get(button.action) if button is not None else None
+    if button is not None and searched is not None:
+        name, search = searched
+        await failures.run(replace(_command(name), run=search), replace(visit, facts=button.facts))
+    elif visit.private:
+        await failures.run(replace(_command("catalog"), run=_named_or_not), visit)
+
+
+def _command(name: str) -> Command:
+    return next(command for command in COMMANDS if command.name == name)
+
+
+_SEARCHES: Mapping[str, tuple[str, Callable[[Visit], Awaitable[None]]]] = {
+    keyboards.BROWSE: ("catalog", browsing.search),
+    keyboards.BUY: ("catalog", browsing.search),
+    keyboards.HISTORY: ("history", history.search),
+}
+"""What words in reply to a page mean, by the action of its first button: as which command, and what does it."""
+
+
+async def _named_or_not(visit: Visit) -> None:
+    try:
+        await browsing.search(visit)
+    except Refusal:
+        await visit.answer(texts.plain_words())
+
+
 def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None:
     """What a press stands for: an action with its facts, or a command as if this person had typed it."""
     if button.action == keyboards.RUN:
@@ -50,10 +85,11 @@ def _meant(visit: Visit, button: buttons.Button) -> tuple[Command, Visit] | None
     return (action, replace(visit, facts=button.facts)) if action else None
 
 
-def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | None:
+async def _refusal(visit: Visit, button: buttons.Button, command: Command) -> str | None:
     """Why this person may not press that button; None if they may."""
     if button.owner not in (buttons.ANYBODY, visit.member.user_id) and visit.member.role is not Role.ADMIN:
-        return texts.foreign_button()
+        name = await visit.desk.database.read(lambda connection: members.name_of(connection, button.owner))
+        return texts.foreign_button(name or "somebody else")
     if not visit.member.may(command.needed):
         return texts.failure(NotPermitted(command.needed), visit.desk.settings.limits.zone)
     return None
@@ -100,6 +136,11 @@ async def _turn_down(visit: Visit) -> None:
     await visit.answer(texts.turned_down())
 
 
+async def _leave_it(visit: Visit) -> None:
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+    await visit.answer(texts.not_ordered())
+
+
 async def _order(visit: Visit) -> Order:
     return await tracking.find(visit.desk, visit.member, int(visit.facts.get("order") or 0))
 
@@ -118,6 +159,12 @@ ACTIONS: Mapping[str, Command] = {
         _action("cancel_late", Role.OPERATOR, _cancel_late),
         _action("cancel_later", Role.OPERATOR, _cancel_later),
         _action("rent_again", Role.OPERATOR, _rent_again),
+        _action(keyboards.BROWSE, Role.VIEWER, browsing.browse),
+        _action(keyboards.HISTORY, Role.VIEWER, history.turn),
+        _action(keyboards.BUY, Role.OPERATOR, ordering.buy),
+        _action("agree", Role.OPERATOR, ordering.agree),
+        _action("leave_it", Role.OPERATOR, _leave_it),
+        _action("forget_chat", Role.ADMIN, administration.forget_chat),
         _action("keep", Role.OPERATOR, _keep),
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),
@@ -126,3 +173,6 @@ ACTIONS: Mapping[str, Command] = {
     )
 }
 """Every action of a button that is no command, with the least role that may press it."""
+
+TURNING = frozenset({keyboards.BROWSE, keyboards.HISTORY})
+"""Actions that change nothing but what is shown: they may be pressed as often as anybody likes."""

@@ -66,6 +66,18 @@ class Sender:
         self._overall = _Pace(_OVERALL_PER_SECOND, _MORE_FOR_CODES["overall"], 1.0)
         self._chats: dict[int, _Pace] = {}
 
+    @property
+    def link(self) -> str:
+        """The address that opens a private chat with the bot."""
+        return self._bot.link
+
+    async def leave(self, chat_id: int) -> None:
+        """Go out of a group; if that fails, the bot stays there and says no more."""
+        try:
+            await self._bot.leave_chat(chat_id)
+        except TelegramError as error:
+            log.info("the bot stays in %s: %s", chat_id, error)
+
     async def send(
         self,
         chat_id: int,

@@ -6,17 +6,19 @@ import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
-from bot.chat.wording import format_amount, readable_number
+from bot.chat.wording import country_flag, day_and_time, format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
 from bot.domain.access import Member, Role
 from bot.domain.limits import COUNTS, LimitName, Usage, percent_used
 from bot.domain.orders import Offer, OrderState, Sms
+from bot.domain.periods import Period
 from bot.services.access import LimitSet
+from bot.services.history import Page
 from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
 from storage.members import AccessRequest
@@ -26,7 +28,6 @@ Facts = Mapping[str, str | int | None]
 
 _LONGEST_SHOWN = 64
 _MOST_ROWS = 20
-_MOST_NAMES = 60
 _LONGEST_LIST = 3800
 """UTF-16 units of a list; the rest of Telegram's 4096 is for what stands around it."""
 
@@ -119,6 +120,10 @@ def asked_already() -> str:
 
 def group_not_allowed() -> str:
     return "I do not work in this group yet. An admin can change that here with /chats allow."
+
+
+def group_unknown() -> str:
+    return "I work only where an admin of my desk has put me, so I leave this group."
 
 
 def help_page(rows: Sequence[tuple[str, str]], role: Role | None) -> str:
@@ -314,8 +319,15 @@ def chats_allowed(title: str) -> str:
     return f"I work in “{escape(title)}” now. Members of the desk can order here; everyone here sees the codes."
 
 
-def chats_forgotten() -> str:
-    return "I no longer work in this group."
+def chats_forgotten(title: str) -> str:
+    return f"I no longer work in “{escape(title)}”, and leave it. An admin who adds me again opens it again."
+
+
+def chats_list(titles: Sequence[str]) -> str:
+    if not titles:
+        return "I work in no group. Add me to one, or send <code>/chats allow</code> there."
+    shown = _as_many_as_fit([f"“{escape(title)}”" for title in titles], len(titles), "\n")
+    return f"<b>Where I work</b>\n{shown}\n\nAdd me to another group, or send <code>/chats allow</code> there."
 
 
 def unknown_command(name: str, known: Sequence[str]) -> str:
@@ -347,36 +359,37 @@ def balance(amount: int, daily: Budget) -> str:
     )
 
 
-def offers(platform: str, country: str, rows: Sequence[Offer]) -> str:
+def offers(platform: str, country: str, rows: Sequence[Offer], page: int = 1, pages: int = 1) -> str:
+    sign = country_flag(country)
     if not rows:
         return f"Nothing for {escape(platform)} in {escape(country)} at the moment."
-    lines = [f"{format_amount(offer.price)} · {_stock(offer)}{_named(offer)}" for offer in rows[:_MOST_ROWS]]
-    more = f"\n… and {len(rows) - _MOST_ROWS} dearer ones" if len(rows) > _MOST_ROWS else ""
-    return f"<b>{escape(platform)}</b> in <b>{escape(country)}</b>, cheapest first\n" + "\n".join(lines) + more
+    lines = [f"{format_amount(offer.price)} · {_stock(offer)}{_named(offer)}" for offer in rows]
+    where = f"<b>{escape(country)}</b>{sign and f' {sign}'}"
+    head = f"<b>{escape(platform)}</b> in {where}, cheapest first{_page_of(page, pages)}"
+    return f"{head}\n{_as_many_as_fit(lines, len(lines), chr(10))}"
 
 
-def overview(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
-    """`rows`: a name, its lowest price in stock, and how many offers are in stock."""
+def shelf(title: str, rows: Sequence[tuple[str, int | None, int]], page: int, pages: int) -> str:
+    """`title` is markup. `rows`: a name, its lowest price in stock (None: not known here), its offers in stock."""
     if not rows:
-        return f"Nothing in stock for {escape(title)} at the moment."
-    lines = [
-        f"{escape(name)} · from {format_amount(price)} · {count} offer{'s' if count != 1 else ''}"
-        for name, price, count in rows[:_MOST_ROWS]
-    ]
-    more = f"\n… and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
-    return f"<b>{escape(title)}</b>\n" + "\n".join(lines) + more
+        return f"Nothing in stock for {title} at the moment."
+    lines = [f"{escape(name)}{_from(price, count)}" for name, price, count in rows]
+    listed = _as_many_as_fit(lines, len(lines), "\n")
+    return f"<b>{title}</b>{_page_of(page, pages)}\n{listed}\n\nTap one, or reply to this with a name."
 
 
-def names(title: str, found: Sequence[str]) -> str:
-    """A list of names alone, in the order of the alphabet."""
-    if not found:
-        return f"Nothing in stock for {escape(title)} at the moment."
-    shown = [escape(name) for name in sorted(found, key=str.casefold)[:_MOST_NAMES]]
-    return f"<b>{escape(title)}</b>\n{_as_many_as_fit(shown, len(found), ', ')}"
+def _page_of(page: int, pages: int) -> str:
+    return f" · page {page} of {pages}" if pages > 1 else ""
 
 
-def catalog_hint() -> str:
-    return "\n\nNarrow it: <code>/catalog whatsapp</code>, <code>/catalog whatsapp indonesia</code>"
+def _from(price: int | None, count: int) -> str:
+    if price is None:
+        return ""
+    return f" · from {format_amount(price)} · {count} offer{'s' if count != 1 else ''}"
+
+
+def not_ordered() -> str:
+    return "Nothing was ordered."
 
 
 # Orders
@@ -388,7 +401,7 @@ def card(order: Order, orderer: str, zone: ZoneInfo, facts: Facts) -> str:
     why = _why_this_one(order, facts)
     if why:
         lines.append(why)
-    lines.extend(["", _card_state(order, zone)])
+    lines.extend(["", _card_state(order, zone, escape(orderer) if facts.get("private") else "")])
     return "\n".join(lines)
 
 
@@ -405,6 +418,13 @@ def code(order: Order, sms: Sms, orderer: str) -> str:
     lines.extend([_order_line(order), _number_line(order)])
     lines.append(f"for {mention(order.member_id, orderer)}{_note(order)}")
     return "\n".join(lines)
+
+
+def code_held(order: Order, orderer: str) -> str:
+    return (
+        f"{mention(order.member_id, orderer)}, the code of #{order.id} is there, but I cannot write to you in private. "
+        "Tap below and press Start; the code comes at once. The admins have it meanwhile."
+    )
 
 
 def ended(order: Order, facts: Facts) -> str:
@@ -496,6 +516,32 @@ def orders_list(orders: Sequence[Order], names: Mapping[int, str], me: int, zone
         return "No live orders. Start one with <code>/order whatsapp indonesia</code>"
     shown = [_listed(order, names, me, zone) for order in orders[:_MOST_ROWS]]
     return _as_many_as_fit(shown, len(orders), "\n\n")
+
+
+def history(page: Page, period: Period, find: str, zone: ZoneInfo, now: datetime) -> str:
+    days = f"{_day(period.first)}" if len(period) == 1 else f"{_day(period.first)} – {_day(period.last)}"
+    sought = f" · “{escape(find)}”" if find else ""
+    head = f"<b>{days}</b>{sought}{_page_of(page.number + 1, page.pages)}"
+    if not page.count:
+        return f"{head}\nNo orders."
+    count = f"{page.count} order{'s' if page.count != 1 else ''}, {format_amount(page.spent)} spent"
+    shown = [_remembered(order, page.names, zone, now) for order in page.orders]
+    return f"{head}\n{count}\n\n{_as_many_as_fit(shown, len(shown), _GAP)}\n\nReply to this to search in it."
+
+
+_GAP = "\n\n"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def _remembered(order: Order, names: Mapping[int, str], zone: ZoneInfo, now: datetime) -> str:
+    back = f", {format_amount(order.refunded)} came back" if order.refunded else ""
+    state = f"{day_and_time(order.created_at, zone, now)} · {STATE_WORDS[order.state]}{back}"
+    who = f"{escape(names.get(order.member_id, order.member_id))}{_note(order)}"
+    number = [_number_line(order)] if order.phone_number else []
+    return "\n".join([_order_line(order), *number, state, who])
 
 
 def confirm_late_cancel(order: Order) -> str:
@@ -608,8 +654,8 @@ def _webhook_line(state: Status) -> str:
 # Buttons
 
 
-def foreign_button() -> str:
-    return "This button belongs to somebody else."
+def foreign_button(owner: str) -> str:
+    return f"This button is {escape(owner)}'s. Your own come with your own commands, such as /order."
 
 
 def stale_button() -> str:
@@ -741,6 +787,10 @@ def _wrong_usage(error: errors.WrongUsage, _: ZoneInfo) -> str:
     return f"{problem[:1].upper()}{problem[1:]}."
 
 
+def meant_instead(command: str, words: str) -> str:
+    return f"Did you mean <code>/{escape(command)} {html.escape(words[:200], quote=False)}</code>?"
+
+
 @failure.register
 def _not_permitted(error: errors.NotPermitted, _: ZoneInfo) -> str:
     return f"That needs the role {escape(error.needed)}. Ask an admin."
@@ -771,6 +821,15 @@ def _abuse_guard(_: errors.AbuseGuard, __: ZoneInfo) -> str:
 @failure.register
 def _price_rose(error: errors.PriceRose, _: ZoneInfo) -> str:
     return f"It costs {format_amount(error.price)} by now, not {format_amount(error.agreed)}. Nothing was charged."
+
+
+@failure.register
+def _price_not_agreed(error: errors.PriceNotAgreed, _: ZoneInfo) -> str:
+    if error.seen is not None and error.seen < error.price:
+        why = f"It costs <b>{format_amount(error.price)}</b> by now, not {format_amount(error.seen)}."
+    else:
+        why = f"This number costs <b>{format_amount(error.price)}</b>; above {format_amount(error.limit)} I ask first."
+    return f"{why} Nothing is ordered yet."
 
 
 @failure.register
@@ -1004,17 +1063,21 @@ def _why_this_one(order: Order, facts: Facts) -> str:
     return ""
 
 
-def _card_state(order: Order, zone: ZoneInfo) -> str:
+def _card_state(order: Order, zone: ZoneInfo, private: str) -> str:
+    """`private` names whom the code is written to in private; empty: it comes into this chat."""
+    comes = f"The code goes to {private} in private." if private else "The code comes here by itself."
     if order.state is OrderState.WAITING:
         if order.phone_number is None:
             return "The number is on its way; it comes as a message of its own."
         if order.cancel_from is not None:
             return f"I cancel it {countdown(from_milliseconds(order.cancel_from), zone)}, unless an SMS comes first."
         if order.expires_at is None:
-            return "Request the SMS now. The code comes here by itself."
+            return f"Request the SMS now. {comes}"
         left = countdown(from_milliseconds(order.expires_at), zone)
-        return f"Request the SMS now: the number expires {left}. The code comes here by itself."
+        return f"Request the SMS now: the number expires {left}. {comes}"
     if order.state is OrderState.RECEIVED:
+        if private:
+            return f"✅ The code went to {private} in private. Another SMS to this number would go there as well."
         return "✅ The code is here. Another SMS to this number would come as well."
     came_back = f" {format_amount(order.refunded)} came back." if order.refunded else ""
     return f"{STATE_WORDS[order.state].capitalize()}.{came_back}"

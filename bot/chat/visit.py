@@ -19,11 +19,16 @@ from storage.buttons import Facts
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """The message that a command replies to: who wrote it, and its number in the chat."""
+    """The message that a command replies to: who wrote it, its number in the chat, what its first button holds."""
 
     message_id: int
     user_id: int | None
     name: str
+    data: str | None = None
+
+
+class AskedFirst(Exception):
+    """A question was asked instead: nothing has been done, so whatever was pressed may be pressed again."""
 
 
 @dataclass(frozen=True, slots=True)

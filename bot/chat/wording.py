@@ -38,11 +38,12 @@ def readable_number(phone_number: str) -> str | None:
 def country_title(country: str) -> str:
     """A country of the catalog with its flag and the name people know; one nobody knows stays as it is."""
     region = _regions().get(fold(country))
-    return f"{flag(region)} {Locale('en').territories[region]}" if region else country
+    return f"{country_flag(country)} {Locale('en').territories[region]}" if region else country
 
 
-def flag(region: str) -> str:
-    """The flag of an ISO code, which Unicode spells with its two letters."""
+def country_flag(country: str) -> str:
+    """The flag of a country of the catalog, which Unicode spells with its ISO code; empty for one nobody knows."""
+    region = _regions().get(fold(country), "")
     return "".join(chr(_FIRST_FLAG_LETTER + ord(letter) - ord("A")) for letter in region)
 
 

@@ -10,6 +10,7 @@
     │   ├── UnknownName         no such platform or country
     │   ├── NothingOnOffer      no product fits what was asked
     │   ├── PriceRose           it costs more by now than was agreed to
+    │   ├── PriceNotAgreed      it costs more than anybody was asked about
     │   ├── LimitReached        a spend limit would be exceeded
     │   ├── NoSuchOrder         no order by that name, or not this person's
     │   ├── NotNow              the order is in a state that does not allow it
@@ -129,6 +130,18 @@ class PriceRose(Refusal):
         super().__init__(f"costs {price} by now, agreed was {agreed}")
         self.agreed = agreed
         self.price = price
+
+
+class PriceNotAgreed(Refusal):
+    """It costs `price` (IDR), and nobody was asked about that much: `seen` is what the button showed, if one was
+    pressed, and above `limit` the desk always asks.
+    """
+
+    def __init__(self, price: int, limit: int, seen: int | None = None) -> None:
+        super().__init__(f"{price} was not agreed to")
+        self.price = price
+        self.limit = limit
+        self.seen = seen
 
 
 class LimitReached(Refusal):

@@ -18,6 +18,8 @@ class NoticeKind(StrEnum):
     """The order's card again, edited in place after a change."""
     CODE = "code"
     """An SMS of an order: always a new message, because it must ring."""
+    HELD = "held"
+    """A code cannot be written to its orderer in private; told where it was ordered."""
     ENDED = "ended"
     """An order ended without another code: refunded, expired, completed."""
     STRANGE = "strange"

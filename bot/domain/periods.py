@@ -33,6 +33,11 @@ class Period:
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
 
+    @classmethod
+    def ending(cls, last: date, days: int) -> "Period":
+        """So many days, of which that is the last one."""
+        return cls(last - timedelta(days=days - 1), last)
+
     @property
     def days(self) -> list[str]:
         """Each day as the books write it, the first one first."""

@@ -49,6 +49,7 @@ daily = 30_000
 monthly = 200_000
 team_daily = 60_000
 team_monthly = 500_000
+confirm_above = 6_000
 
 [polling]
 interval = 2

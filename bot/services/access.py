@@ -10,7 +10,7 @@ from bot.domain.errors import NotAMember, Protected
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.services.desk import Desk
 from storage import audit, members, orders, settings
-from storage.members import AccessRequest
+from storage.members import AccessRequest, Chat
 
 _QUIET_FOR: Final = 24 * 3600 * 1000
 """Milliseconds between two access notices to one stranger."""
@@ -240,6 +240,16 @@ async def everybody(desk: Desk) -> list[Member]:
 async def chat_allowed(desk: Desk, chat_id: int) -> bool:
     """Whether the bot works in that group."""
     return await desk.database.read(lambda connection: members.chat(connection, chat_id)) is not None
+
+
+async def is_unknown(desk: Desk, chat_id: int) -> bool:
+    """Whether neither an admin nor the configuration has named that group."""
+    return chat_id != desk.settings.access.admin_chat and not await chat_allowed(desk, chat_id)
+
+
+async def chats(desk: Desk) -> list[Chat]:
+    """Every group the bot works in."""
+    return await desk.database.read(members.chats)
 
 
 async def allow_chat(desk: Desk, admin_id: int, chat_id: int, title: str) -> None:

@@ -19,6 +19,7 @@ from bot.domain.errors import (
     NotNow,
     NotOffered,
     OrderingPaused,
+    PriceNotAgreed,
     PriceRose,
     ProductGone,
     Refusal,
@@ -45,7 +46,12 @@ _START_PATIENCE: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class OrderCommand:
-    """What a person asked for. `key` names the command for good: the same key never places a second order."""
+    """What a person asked for. `key` names the command for good: the same key never places a second order.
+
+    `product` narrows it to offers of that name. `seen` is the price (IDR) on the button that was pressed: then no other
+    country stands in. `agreed` is the price that the person has said yes to; anything dearer than they could expect
+    is asked about first.
+    """
 
     key: str
     member_id: int
@@ -57,6 +63,9 @@ class OrderCommand:
     note: str = ""
     operator: str = ""
     policy: Policy | None = None
+    product: str = ""
+    seen: int | None = None
+    agreed: int | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +136,7 @@ def _is_over(earlier: Order) -> bool:
 async def _try_offers(desk: Desk, search: _Search) -> Order | None:
     """Try what the catalog names, each bid once in the whole search; None when all of it is sold out."""
     async for bid in _bids(desk, search):
+        _check_agreed(desk, search.command, bid.price)
         order = await _reserve(desk, search, bid)
         try:
             return await _create(desk, order, search.sold_out)
@@ -134,6 +144,18 @@ async def _try_offers(desk: Desk, search: _Search) -> Order | None:
             search.sold_out += 1
             desk.catalog.forget(bid.country, search.platform)
     return None
+
+
+def _check_agreed(desk: Desk, command: OrderCommand, price: int) -> None:
+    """Nobody pays more than they saw, or more than `limits.confirm_above`, without having said yes to it.
+
+    Raises:
+        PriceNotAgreed: and nothing has changed.
+    """
+    limit = desk.settings.limits.confirm_above
+    expected = limit if command.seen is None else min(limit, command.seen)
+    if price > max(expected, command.agreed or 0):
+        raise PriceNotAgreed(price, limit, command.seen)
 
 
 async def _reconciled(desk: Desk) -> None:
@@ -156,7 +178,9 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     platform = await desk.catalog.platform(command.platform)
     if rules.platforms_allowed and fold(platform) not in map(fold, rules.platforms_allowed):
         raise WrongUsage(f"{platform} is not on this team's list: {', '.join(rules.platforms_allowed)}")
-    countries = [await desk.catalog.country(name) for name in command.countries] + await _fallbacks(desk)
+    countries = [await desk.catalog.country(name) for name in command.countries]
+    if command.seen is None:
+        countries += await _fallbacks(desk)
     if not countries:
         raise WrongUsage("name a country, for example: /order whatsapp indonesia")
     if command.policy is Policy.BEST_SUCCESS and not desk.sms.chooses_numbers:
@@ -180,7 +204,7 @@ async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
     """What is worth asking for, country by country, each country's cheapest first."""
     for country, operator in await _places(desk, search):
         rows = await desk.catalog.offers(country, search.platform, operator)
-        for offer in rows:
+        for offer in _of_product(rows, search.command.product):
             terms = _terms(search, offer, rows, operator)
             body = desk.sms.create_body(offer, terms)
             bid = _Bid(offer.country or country, offer.name or search.platform, terms.most, body)
@@ -193,6 +217,10 @@ async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
                 break
             search.tried.add(bid.body)
             yield bid
+
+
+def _of_product(rows: list[Offer], product: str) -> list[Offer]:
+    return [offer for offer in rows if product in ("", offer.name)]
 
 
 async def _places(desk: Desk, search: _Search) -> list[tuple[str, str | None]]:
@@ -392,6 +420,7 @@ def like(order: Order, key: str, member_id: int, chat_id: int, thread_id: int | 
         note=order.note,
         operator=order.operator,
         policy=order.policy,
+        agreed=order.price,
     )
 
 

@@ -67,7 +67,7 @@ def _apply(desk: Desk, connection: sqlite3.Connection, order: Order, remote: Rem
     if observed.sms is not None:
         orders.add_sms(connection, order.id, observed.sms, now)
         repeated = _may_have_been_told(desk, connection, order)
-        outbox.put(connection, _code_notice(order, observed.sms.revision), now, repeated=repeated)
+        outbox.put(connection, _code_notice(desk, order, observed.sms.revision), now, repeated=repeated)
         audit.write(connection, now, audit.DESK, "order.code", order_id=order.id, revision=observed.sms.revision)
     if remote.status is None and remote.raw_status != order.remote_status:
         facts: dict[str, str | int | None] = {"status": remote.raw_status[:64]}
@@ -321,11 +321,17 @@ def notice(order: Order, kind: NoticeKind, key: str, facts: Mapping[str, str | i
     )
 
 
-def _code_notice(order: Order, revision: int) -> Notice:
+def goes_private(desk: Desk, order: Order) -> bool:
+    """Whether an order's codes go to its orderer in private, although it was ordered in a group."""
+    return order.chat_id < 0 and desk.settings.ordering.code_delivery == "dm"
+
+
+def _code_notice(desk: Desk, order: Order, revision: int) -> Notice:
+    private = goes_private(desk, order)
     return Notice(
         kind=NoticeKind.CODE,
-        chat_id=order.chat_id,
-        thread_id=order.thread_id,
+        chat_id=order.member_id if private else order.chat_id,
+        thread_id=None if private else order.thread_id,
         dedupe_key=f"otp:{order.id}:{revision}",
         order_id=order.id,
         revision=revision,

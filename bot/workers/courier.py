@@ -20,7 +20,7 @@ from bot.domain.notices import (
 )
 from bot.services.desk import Desk
 from bot.workers.waiting import finish, wait_for
-from storage import audit, members, outbox
+from storage import audit, members, orders, outbox
 from storage.outbox import Letter
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Courier:
         is_young = self._desk.now - letter.created_at < _KEPT_FOR
         if isinstance(outcome, Unreachable) and notice.kind in _TRIED_ON and is_young:
             if notice.kind is NoticeKind.CODE:
-                await self._desk.insist(lambda connection: self._redirect(connection, notice, outcome.reason))
+                await self._desk.insist(lambda connection: self._tell_held(connection, notice, outcome.reason))
             # Whoever has not opened a chat with the bot yet, or has blocked it for a while, hears of it afterwards.
             await self._postpone(letter, TryLater(_TRIED_EVERY, outcome.reason))
             return
@@ -188,6 +188,18 @@ class Courier:
 
         log.error("letter %s (%s) cannot be delivered: %s", letter.id, notice.kind, outcome.reason)
         await self._desk.insist(body)
+
+    def _tell_held(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
+        """The admins get the code; where it was ordered in a group, its orderer reads there how to get it as well."""
+        self._redirect(connection, notice, reason)
+        order = orders.get(connection, notice.order_id or 0)
+        if order is None or notice.chat_id != order.member_id or order.chat_id == notice.chat_id:
+            return
+        if members.get(connection, order.member_id) is None:
+            return  # whoever was taken off the list is not to get it
+        key = f"held:{notice.dedupe_key}"
+        held = Notice(NoticeKind.HELD, order.chat_id, key, thread_id=order.thread_id, order_id=order.id)
+        outbox.put(connection, held, self._desk.now)
 
     def _redirect(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
         """Give the admins a code that its own chat does not take, once; a copy of theirs goes no further."""

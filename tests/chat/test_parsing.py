@@ -87,7 +87,9 @@ def test_no_country_is_lost_and_none_is_invented(typed: str) -> None:
     assert read.platform == platform
     assert [*read.countries] == [name for part in rest.split(",") if (name := part.strip())]
     assert len(read.countries) <= MOST_COUNTRIES
-    assert all(0 < len(name) <= LONGEST_NAME for name in (read.platform, *read.countries))
+    assert all(0 < len(name) <= LONGEST_NAME for name in read.countries)
+    assert len(read.platform) <= LONGEST_NAME
+    assert read.platform or (read.countries, read.max_price, read.operator, read.policy) == ((), None, "", None)
     assert len(read.note) <= LONGEST_NOTE
     assert read.max_price is None or 0 <= read.max_price <= MOST
 

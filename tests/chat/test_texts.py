@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Formatter
 from zoneinfo import ZoneInfo
@@ -21,8 +21,10 @@ from bot.domain.errors import DeskError, NotAMember, Protected
 from bot.domain.limits import LimitName, Usage
 from bot.domain.money import MOST
 from bot.domain.orders import Offer, OrderState, Sms
+from bot.domain.periods import Period
 from bot.sandbox.telegram_markup import parse_html, utf16_length
 from bot.services.access import LimitSet
+from bot.services.history import Page
 from bot.services.spending import Budget, ForNow, Statement
 from bot.services.status import Evidence, Status
 from bot.sms.port import WebhookState
@@ -223,15 +225,27 @@ RENDERINGS: Mapping[str, Rendering] = {
     "paused": texts.paused,
     "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],
     "chats_allowed": texts.chats_allowed,
+    "chats_forgotten": texts.chats_forgotten,
+    "chats_list": lambda nasty: [texts.chats_list([nasty] * count) for count in (0, 1, 200)],
+    "foreign_button": texts.foreign_button,
+    "code_held": in_every_state(lambda order: texts.code_held(order, order.platform)),
     "unknown_command": lambda nasty: [texts.unknown_command(nasty, known) for known in ([], ["order", "help"])],
     "repeated": lambda nasty: texts.repeated(texts.escape(nasty)),
     "balance": lambda _: texts.balance(-MOST, BUDGETS[0]),
     "offers": lambda nasty: [
         texts.offers(nasty, nasty, [Offer(1, MOST, nasty, nasty, nasty, stock)] * 200) for stock in (None, 0, 10**9)
     ],
-    "names": lambda nasty: [texts.names(nasty, [nasty] * count) for count in (0, 1, 500)],
-    "overview": lambda nasty: [texts.overview(nasty, [(nasty, MOST, count)] * 200) for count in (1, 10**6)],
-    "card": in_every_state(lambda order: texts.card(order, order.platform, ZONE, {"sold_out": 3})),
+    "shelf": lambda nasty: [
+        texts.shelf(texts.escape(nasty), [(nasty, price, 10**6)] * count, 2, 10**6)
+        for price in (MOST, None)
+        for count in (0, 1, 60)
+    ],
+    "meant_instead": lambda nasty: texts.meant_instead(nasty, nasty * 3),
+    "card": in_every_state(
+        lambda order: "".join(
+            texts.card(order, order.platform[:60], ZONE, {"sold_out": 3, "private": private}) for private in (0, 1)
+        )
+    ),
     "code": lambda nasty: [
         texts.code(an_order(nasty), Sms(revision, code, text), nasty)
         for revision in (1, 10**6)
@@ -271,6 +285,19 @@ RENDERINGS: Mapping[str, Rendering] = {
         for state in OrderState
         for names in ({BIGGEST_ID: nasty}, {})
     ],
+    "history": lambda nasty: [
+        texts.history(
+            Page([an_order(nasty, state)] * count, names, 10**6 * count, MOST, 10**6 - 1, 10**6),
+            Period(MOMENT.date(), MOMENT.date() + timedelta(days=days)),
+            find,
+            ZONE,
+            MOMENT,
+        )
+        for state in OrderState
+        for count in (0, 5)
+        for names in ({BIGGEST_ID: nasty}, {})
+        for days, find in ((0, ""), (365, nasty))
+    ],
     "confirm_late_cancel": in_every_state(texts.confirm_late_cancel),
     "cancel_taken": in_every_state(texts.cancel_taken),
     "code_just_came": in_every_state(texts.code_just_came),
@@ -285,7 +312,7 @@ RENDERINGS: Mapping[str, Rendering] = {
 }
 """Each text that takes something from outside, in every form it has."""
 
-POPUPS = ("asked", "asked_already", "stale_button", "foreign_button", "used_button", "group_not_allowed")
+POPUPS = ("asked", "asked_already", "stale_button", "used_button", "group_not_allowed")
 
 
 def every_error(nasty: str) -> Iterator[DeskError]:
@@ -316,6 +343,7 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     reasons = (errors.Unclear(nasty), errors.ApiError(nasty, nasty), errors.CancelTooEarly(nasty, nasty))
     yield from (errors.NotCanceled(1, reason, moment) for reason in reasons for moment in (None, MOMENT))
     yield from (errors.OrderingBanned(1_773_464_400), errors.NotOffered(nasty, nasty), errors.PriceRose(1, MOST))
+    yield from (errors.PriceNotAgreed(MOST, 5, seen) for seen in (None, 7))
 
 
 def _flat(rendered: object) -> list[str]:
@@ -375,6 +403,11 @@ def test_fixed_sentences_are_whole(name: str) -> None:
     if name in POPUPS:
         assert "<" not in markup
         assert utf16_length(shown) <= LONGEST_POPUP
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+def test_the_popup_of_somebody_elses_button_fits(nasty: str) -> None:
+    assert utf16_length(texts.plain(texts.foreign_button(nasty))) <= LONGEST_POPUP
 
 
 def test_popups_about_roles_fit() -> None:

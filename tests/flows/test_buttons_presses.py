@@ -44,7 +44,7 @@ async def test_a_button_is_its_owners_and_the_admins(scene: Scene) -> None:
     card = await scene.hears("📱", TEAM_CHAT)
     query = scene.telegram.press(BOB, TEAM_CHAT, card.message_id, "Cancel and refund")
     refusal = await _answer(scene, query.id)
-    assert "belongs to somebody else" in refusal.text
+    assert "This button is Omar's" in refusal.text
     assert refusal.show_alert
     assert scene.sms.order(scene.remote_id).live
     assert scene.telegram.copy(BOB, TEAM_CHAT, card.message_id, "Copy number") in card.text

@@ -1,27 +1,26 @@
 """Groups: where the bot works, who decides that, and what it says where it does not."""
 
+from pathlib import Path
+
 from bot.domain.access import Role
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT
-from tests.scene import Scene
+from tests.scene import Scene, open_scene
 
 OTHER, FORUM, BASIC = -1001700000002, -1001700000003, -4007
 BOB = 2003
 
 
-async def test_a_group_that_a_member_found_works_once_an_admin_says_so(scene: Scene) -> None:
-    scene.telegram.add_chat(OTHER, "Launch <b>", members=(ADA, OMAR, SAM))
-    scene.telegram.add_bot_to_group(OMAR, OTHER)
+async def test_a_group_works_once_an_admin_says_so_and_until_one_forgets_it(scene: Scene) -> None:
+    scene.telegram.add_chat(OTHER, "Launch <b>", members=(ADA, OMAR, SAM), bot_status="member")
     scene.say(SAM, "/order whatsapp indonesia", OTHER)
     scene.say(OMAR, "/order@other_bot whatsapp indonesia", OTHER)
     scene.say(OMAR, "just talking", OTHER)
     await scene.settle()
     assert scene.said_by_bot(OTHER) == []
 
-    await scene.ask(OMAR, "/order whatsapp indonesia", "I do not work in this group yet", OTHER)
-    await scene.ask(OMAR, "/chats allow", "I do not work in this group yet", OTHER)
     await scene.ask(ADA, "/balance", "I do not work in this group yet", OTHER)
     await scene.settle()
-    assert len(scene.said_by_bot(OTHER)) == 3
+    assert len(scene.said_by_bot(OTHER)) == 1
     assert not scene.sms.books.requests
 
     await scene.ask(ADA, "/CHATS@otpdesk_bot allow", "I work in “Launch <b>” now", OTHER)
@@ -40,22 +39,28 @@ async def test_a_group_that_a_member_found_works_once_an_admin_says_so(scene: Sc
     assert [entity["user"]["id"] for entity in code.entities if entity["type"] == "text_mention"] == [OMAR]
     assert said.message_id < code.message_id
 
-    await scene.ask(ADA, "/chats forget", "I no longer work in this group", OTHER)
+    listed = await scene.ask(ADA, "/chats", "Where I work")
+    assert sorted(listed.button_texts) == ["Leave “Launch <b>”", "Leave “QA team”"]
+    scene.press(ADA, listed, "Leave “Launch <b>”")
+    await scene.hears("I no longer work in “Launch <b>”", ADA)
+    await scene.until(lambda: not scene.telegram.chats[OTHER].has(scene.telegram.bot.id))
+    scene.telegram.set_member(OTHER, scene.telegram.bot.id, "member")
     scene.press(OMAR, code, "End")
     await scene.until(lambda: bool(scene.telegram.callback_answers))
     assert "do not work in this group" in scene.telegram.callback_answers[-1].text
-    await scene.ask(OMAR, "/whoami", "I do not work in this group yet", OTHER)
     assert order.live
 
 
-async def test_being_put_into_a_group_counts_when_an_admin_does_it(scene: Scene) -> None:
+async def test_the_bot_says_one_line_in_a_group_nobody_allowed_and_leaves(scene: Scene) -> None:
     await scene.hire(BOB, "Bob", Role.APPROVER)
     for chat_id, by in ((OTHER, BOB), (OTHER - 10, SAM), (OTHER - 20, ADA)):
         scene.telegram.add_chat(chat_id, f"Group {chat_id}", members=(ADA, OMAR, BOB, SAM))
         scene.telegram.add_bot_to_group(by, chat_id)
     await scene.hears("I work in", OTHER - 20)
-    await scene.settle()
-    assert scene.said_by_bot(OTHER) == scene.said_by_bot(OTHER - 10) == []
+    for left in (OTHER, OTHER - 10):
+        await scene.hears("I work only where an admin of my desk has put me", left)
+        await scene.until(lambda left=left: not scene.telegram.chats[left].has(scene.telegram.bot.id))  # type: ignore[misc]
+        assert len(scene.said_by_bot(left)) == 1
     assert await scene.count("SELECT count(*) FROM chats WHERE chat_id IN (?, ?)", OTHER, OTHER - 10) == 0
 
     scene.telegram.remove_bot(SAM, OTHER - 20)
@@ -64,8 +69,22 @@ async def test_being_put_into_a_group_counts_when_an_admin_does_it(scene: Scene)
     assert await scene.count("SELECT count(*) FROM chats WHERE chat_id = ?", OTHER - 20) == 0
     (line,) = await scene.audited("chat.forget")
     assert (line.actor_id, line.subject) == (SAM, OTHER - 20)
-    scene.telegram.add_bot_to_group(SAM, OTHER - 20)
-    await scene.ask(OMAR, "/whoami", "I do not work in this group yet", OTHER - 20)
+
+    scene.telegram.add_chat(OTHER - 30, "Left over", members=(OMAR, SAM), bot_status="member")
+    scene.say(SAM, "/whoami", OTHER - 30)
+    await scene.settle(0.1)
+    assert scene.said_by_bot(OTHER - 30) == []
+    await scene.ask(OMAR, "/whoami", "so I leave this group", OTHER - 30)
+    await scene.until(lambda: not scene.telegram.chats[OTHER - 30].has(scene.telegram.bot.id))
+
+
+async def test_the_admins_own_chat_is_never_left(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, access={"owners": (ADA,), "admin_chat": OTHER}) as scene:
+        scene.telegram.add_chat(OTHER, "Alerts", members=(ADA, OMAR))
+        scene.telegram.add_bot_to_group(OMAR, OTHER)
+        await scene.ask(OMAR, "/whoami", "I do not work in this group yet", OTHER)
+        await scene.settle(0.1)
+        assert scene.telegram.chats[OTHER].has(scene.telegram.bot.id)
 
 
 async def test_answers_cards_and_codes_stay_in_their_topic(scene: Scene) -> None:

@@ -33,7 +33,8 @@ async def test_the_list_of_live_orders_has_a_button_to_cancel_each(scene: Scene)
     first = await scene.order()
     second = await scene.order("whatsapp vietnam")
     listed = await scene.ask(OMAR, "/orders", "#2 ·")
-    assert listed.button_texts == ["Cancel #2", "Cancel #1"]
+    assert listed.button_texts == ["Copy #2", "Cancel #2", "Copy #1", "Cancel #1"]
+    assert scene.telegram.copy(OMAR, OMAR, listed.message_id, "Copy #1") == first.phone_number
     scene.press(OMAR, listed, "Cancel #1")
     await scene.hears("#1 is canceled. Rp 4.200 came back.", OMAR)
     assert (scene.sms.order(first.id).live, scene.sms.order(second.id).live) == (False, True)

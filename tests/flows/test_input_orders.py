@@ -5,19 +5,22 @@ from storage import orders
 from tests.scene import Scene
 
 REFUSED = {
-    "": "Say what for and where: /order whatsapp indonesia",
-    "   \u200b\u200e  ": "Say what for and where",
+    "": "Platforms",
+    "   \u200b\u200e  ": "Platforms",
     "max=5000": "Say what for and where",
-    "note=whatsapp indonesia": "Say what for and where",
-    "whatsapp": "Name a country",
-    "whatsapp ,,, ,": "Name a country",
+    "note=whatsapp indonesia": "Platforms",
+    "whatsapp": "🇮🇩 Indonesia",
+    "whatsapp ,,, ,": "🇮🇩 Indonesia",
+    "whatsapp max=5000": "Name a country",
     "whatsap1 indonesia": "Did you mean whatsapp?",
     "whatsapp indonesai": "Did you mean indonesia",
     "whatsapp ind": "Did you mean indonesia, india",
     "zzzzqq indonesia": "I know no platform “zzzzqq”. /catalog shows what there is.",
     "🙂 indonesia": "I know no platform “🙂”",
     "whatsapp 🇮🇩": "I know no country",
-    "whatsapp indonesia vietnam": "I know no country “indonesia vietnam”",
+    "whatsapp indonesia vietnam": "Put commas between countries. Did you mean /order whatsapp indonesia,vietnam?",
+    "whatsapp indonesia 5000": "The highest price is written max=5000. Did you mean",
+    "indonesia whatsapp": "The platform comes first. Did you mean /order whatsapp indonesia?",
     "whatsapp indonesia,atlantis": "I know no country “atlantis”",
     "gojek brazil": "gojek is sold out in brazil",
     "whatsapp indonesia max=1": "Nothing for whatsapp in indonesia up to Rp 1; the cheapest is Rp",
@@ -118,7 +121,7 @@ async def test_the_other_commands_read_as_strictly(scene: Scene) -> None:
         "/catalog <i>": "I know no platform “<i>”",
         "/catalog nowhere nothing": "I know no platform “nowhere”",
         "/catalog " + "z" * 3900: "too long for a command",
-        "/help <b>": "/order platform",
+        "/help <b>": "/order [platform]",
         "/whoami now please": "Telegram id",
     }.items():
         await scene.ask(OMAR, typed, answer)

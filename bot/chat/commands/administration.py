@@ -1,12 +1,16 @@
 """Commands for admins: groups, pauses, and the orders only a person can decide."""
 
+from typing import Final
+
 from bot.chat import keyboards, parsing, texts
-from bot.chat.keyboards import Row
+from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.errors import WrongUsage
 from bot.domain.orders import OrderState
 from bot.services import access, evidence, tracking
 from bot.services import status as desk_status
+
+_MOST_CHATS: Final = 20
 
 
 async def pause(visit: Visit) -> None:
@@ -23,16 +27,37 @@ async def resume(visit: Visit) -> None:
 
 
 async def chats(visit: Visit) -> None:
-    """`/chats allow` and `/chats forget`, in the group that is meant."""
+    """`/chats`: where the bot works; `/chats allow` and `/chats forget` in the group that is meant."""
     word = parsing.clean(visit.text).casefold()
-    if visit.private or word not in {"allow", "forget"}:
-        raise WrongUsage("send /chats allow or /chats forget in the group that you mean")
-    if word == "allow":
+    if not word:
+        await _list_chats(visit)
+    elif visit.private or word not in {"allow", "forget"}:
+        raise WrongUsage("send /chats allow or /chats forget in the group that you mean; /chats alone lists them")
+    elif word == "allow":
         await access.allow_chat(visit.desk, visit.member.user_id, visit.chat_id, visit.chat_title)
         await visit.answer(texts.chats_allowed(visit.chat_title))
     else:
-        await access.forget_chat(visit.desk, visit.member.user_id, visit.chat_id)
-        await visit.answer(texts.chats_forgotten())
+        await _forget_chat(visit, visit.chat_id, visit.chat_title)
+
+
+async def forget_chat(visit: Visit) -> None:
+    """A press that closes one of the groups listed by `/chats`."""
+    await _forget_chat(visit, int(visit.facts.get("chat") or 0), str(visit.facts.get("title")))
+
+
+async def _list_chats(visit: Visit) -> None:
+    known = await access.chats(visit.desk)
+    rows = [
+        [Press(f"Leave “{chat.title}”"[:60], "forget_chat", {"chat": chat.chat_id, "title": chat.title})]
+        for chat in known[:_MOST_CHATS]
+    ]
+    await visit.answer(texts.chats_list([chat.title for chat in known]), rows)
+
+
+async def _forget_chat(visit: Visit, chat_id: int, title: str) -> None:
+    await access.forget_chat(visit.desk, visit.member.user_id, chat_id)
+    await visit.answer(texts.chats_forgotten(title))
+    await visit.sender.leave(chat_id)
 
 
 async def status(visit: Visit) -> None:

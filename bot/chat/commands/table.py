@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, limits, ordering, people, reporting, viewing
+from bot.chat.commands import administration, history, limits, ordering, people, reporting, viewing
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -49,7 +49,7 @@ COMMANDS: tuple[Command, ...] = (
         Role.VIEWER,
         viewing.catalog,
         "[platform] [country,…]",
-        "prices and stock, cheapest first",
+        "prices and stock; without arguments by buttons",
         ("/catalog", "/catalog whatsapp", "/catalog whatsapp indonesia,vietnam"),
     ),
     Command(
@@ -62,12 +62,21 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("orders", Role.VIEWER, viewing.list_orders, "", "your live orders; admins see everybody's"),
     Command(
+        "history",
+        Role.VIEWER,
+        history.list_history,
+        "[day|week|month|DAY] [WORDS]",
+        "your orders, by number, person or note; admins find everybody's",
+        ("/history", "/history month", "/history tuesday", "/history +62 812", "/history month login test"),
+    ),
+    Command(
         "order",
         Role.OPERATOR,
         ordering.order,
-        "platform [country,…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]",
-        "rent a number; the code comes here",
+        "[platform] [country,…] [best] [op=NETWORK] [max=PRICE] [note=TEXT]",
+        "rent a number; what you leave out is chosen by buttons",
         (
+            "/order",
             "/order whatsapp indonesia",
             "/order whatsapp indonesia,vietnam max=5000",
             "/order whatsapp id best op=telkomsel",
@@ -136,7 +145,14 @@ COMMANDS: tuple[Command, ...] = (
         "pause", Role.ADMIN, administration.pause, "[reason]", "stop new orders for everyone", ("/pause audit week",)
     ),
     Command("resume", Role.ADMIN, administration.resume, "", "open new orders again"),
-    Command("chats", Role.ADMIN, administration.chats, "allow|forget", "let me work in this group", ("/chats allow",)),
+    Command(
+        "chats",
+        Role.ADMIN,
+        administration.chats,
+        "[allow|forget]",
+        "where I work; allow or forget the group you send it in",
+        ("/chats", "/chats allow"),
+    ),
     Command(
         "resolve",
         Role.ADMIN,
