@@ -110,7 +110,8 @@ FAINT_TEXT = """
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
     const node = text.parentElement;
-    if (!text.data.trim() || !node.checkVisibility() || node.closest(".unseen, .skip, .spoiler:not(.shown), script, style")) continue;
+    const hidden = !node.checkVisibility() || node.closest(".unseen, .skip, .spoiler:not(.shown), script, style");
+    if (!text.data.trim() || hidden) continue;
     const under = ground(node);
     const [a, b] = [light(over(rgba(getComputedStyle(node).color), under)), light(under)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

@@ -36,7 +36,7 @@ AWKWARD = {
     "markup": '<img src=x onerror="window.run=1"><script>window.run=1</script>&lt;b&gt;\'"`${1}',
     "long": "W" * 4096,
     "emoji": "👩🏽‍🚀🏳️‍🌈🇮🇩" * 11,
-    "right to left": "مرحبا بالعالم ‏(قائمة) 12345 שלום עולם " * 20,
+    "right to left": "مرحبا بالعالم \u200f(قائمة) 12345 שלום עולם " * 20,
 }
 
 
