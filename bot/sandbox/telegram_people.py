@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.sandbox.telegram_errors import ApiError
 from bot.sandbox.telegram_keyboards import requests_of
-from bot.sandbox.telegram_markup import detect, trim
+from bot.sandbox.telegram_markup import detect, trim, utf16_length
 from bot.sandbox.telegram_state import (
     ANONYMOUS_ADMIN_ID,
     TELEGRAM_ID,
@@ -18,12 +18,22 @@ from bot.sandbox.telegram_state import (
 )
 from bot.sandbox.telegram_updates import Update
 
+_LONGEST_TEXT = 4096
 _TELEGRAM = User(TELEGRAM_ID, "Telegram")
 _ANONYMOUS_ADMIN = User(ANONYMOUS_ADMIN_ID, "Group", "GroupAnonymousBot", is_bot=True)
 
 
 class PersonError(ValueError):
     """A person cannot do that in Telegram."""
+
+
+def _sayable(text: str) -> str:
+    plain, _ = trim(text, [])
+    if not plain:
+        raise PersonError("a message needs a text")
+    if utf16_length(plain) > _LONGEST_TEXT:
+        raise PersonError(f"a message holds at most {_LONGEST_TEXT:,} characters")
+    return plain
 
 
 class PeopleWorld(WorldState):
@@ -120,12 +130,10 @@ class PeopleWorld(WorldState):
         for an anonymous administrator, or a channel.
 
         Raises:
-            PersonError: they are not in the chat, blocked the bot, or the text is empty.
+            PersonError: they are not in the chat, blocked the bot, or the text is empty or too long.
         """
         chat = self._open_chat(user_id, chat_id)
-        plain, _ = trim(text, [])
-        if not plain:
-            raise PersonError("a message needs a text")
+        plain = _sayable(text)
         content: Json = {"text": plain, **self._placed(chat, reply_to, thread_id)}
         entities = detect(plain, [])
         if entities:
@@ -186,12 +194,12 @@ class PeopleWorld(WorldState):
         """Somebody edits their own message.
 
         Raises:
-            PersonError: it is not theirs, or it is gone.
+            PersonError: it is not theirs, it is gone, or the text is empty or too long.
         """
         message = self._visible(chat_id, message_id)
         if message.sender_id != user_id:
             raise PersonError("only the author edits a message")
-        plain, _ = trim(text, [])
+        plain = _sayable(text)
         self.change_message(message, {"text": plain, "entities": detect(plain, []) or None})
         if self._bot_hears(self.chats[chat_id], message):
             self.updates.push("edited_message", message.body)

@@ -24,7 +24,7 @@ from bot.sandbox.run import demo
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import SmsWorld
 from bot.sandbox.stage import sandbox_app
-from tests.sandbox import test_chat_page
+from tests.sandbox import pages
 from tests.sandbox.clients import http_client
 from tests.sandbox.commands import Command, eventually, otpdesk
 
@@ -106,7 +106,7 @@ class TestDemo:
             url, first_bot = await opened(command)
             async with http_client(url) as client:
                 chatter = Chatter(client)
-                assert "<title>Sandbox chat</title>" in (await client.get("/")).text
+                assert "<title>otpdesk</title>" in (await client.get("/")).text
                 assert "You are in" in await chatter.said_by_bot(OMAR)
                 assert "I work in" in await chatter.said_by_bot(TEAM_CHAT)
                 assert await chatter.said_by_bot(SAM) == ""
@@ -258,7 +258,7 @@ class TestPanel:
     async def test_it_shows_the_account_and_lets_an_sms_arrive(
         self, sms: SmsWorld, server: LoopbackServer, browser: Browser
     ) -> None:
-        async with test_chat_page.opened(browser, server) as tab:
+        async with pages.opened(browser, server.url) as tab:
             page = tab.page
             await expect(page.locator("#balance")).to_have_text("Rp 150.000")
             await page.get_by_role("button", name="Order one as Omar").click()
@@ -284,16 +284,16 @@ class TestPanel:
     ) -> None:
         sms.arrive(sms.create_order(first_product(sms)).id)
         sms.create_order(first_product(sms))
-        async with test_chat_page.opened(browser, server, viewport=viewport, scheme=scheme) as tab:
+        async with pages.opened(browser, server.url, viewport=viewport, scheme=scheme) as tab:
             await expect(tab.page.locator(".number")).to_have_count(2)
             await tab.page.wait_for_timeout(250)
-            assert await tab.page.evaluate(test_chat_page.FAINT_TEXT) == []
+            assert await tab.page.evaluate(pages.FAINT_TEXT) == []
             assert await tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     async def test_without_an_account_there_is_no_panel(self, browser: Browser) -> None:
         async with (
             LoopbackServer(bot_app(demo_cast(TelegramWorld()))) as server,
-            test_chat_page.opened(browser, server) as tab,
+            pages.opened(browser, server.url) as tab,
         ):
             await tab.page.wait_for_timeout(1200)
             await expect(tab.page.locator("#side")).to_be_hidden()
