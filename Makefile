@@ -9,6 +9,7 @@ KILLS ?= 1000
 CUTS ?= 100
 CONTRACT ?= guide
 SEED ?= 1
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -41,10 +42,10 @@ run: install ## Run the bot with CONFIG=config.toml
 	@$(BIN)/otpdesk run --config $(CONFIG)
 
 test: install ## Everything that proves it
-	@$(PYTEST) -n 3
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 
 coverage: install ## The lines that the tests within one process reach; fails under 90 %
-	@$(PYTEST) -n 3 --cov --cov-report=term tests/domain tests/storage tests/contracts tests/chat tests/workers \
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup --cov --cov-report=term tests/domain tests/storage tests/contracts tests/chat tests/workers \
 		tests/flows tests/house tests/sandbox
 
 prove: install ## The books against ten times as many made-up histories

@@ -21,6 +21,7 @@ from telegram.request import HTTPXRequest
 
 from bot.config import Telegram
 from bot.domain.errors import BotTokenRejected, ChatError, ChatUnreachable, SecondBot
+from bot.sms.client import trusted
 
 ALLOWED_UPDATES: Final = [UpdateType.MESSAGE, UpdateType.CALLBACK_QUERY, UpdateType.MY_CHAT_MEMBER]
 LONG_POLL_SECONDS: Final = 25
@@ -110,6 +111,7 @@ def _request(note: Note, connections: int) -> HTTPXRequest:
         httpx_kwargs={
             "limits": httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
-            )
+            ),
+            "verify": trusted(),
         },
     )

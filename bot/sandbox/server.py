@@ -140,6 +140,7 @@ class LoopbackServer:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="sandbox-server")

@@ -35,6 +35,7 @@ _ATTRIBUTE_PARTS = re.compile(r"""([^\s=>"']+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|(
 _TAG_NAME = re.compile(r"<([^\s>]*)(?=[\s>])")
 _END_TAG = re.compile(r"</([^\s>]*)\s*>")
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|(lt|gt|amp|quot));?")
+_PLAIN = re.compile(r"[^&<]+")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 _TIME_FORMAT = re.compile(r"r|w?[dD]?[tT]?")
 _USER_LINK = re.compile(r"tg://user\?id=(\d{1,15})")
@@ -88,8 +89,7 @@ class _HtmlReader:
             elif self.source[self.position] == "<":
                 self._take_start_tag()
             else:
-                self._emit(self.source[self.position])
-                self.position += 1
+                self._take_plain()
         if self.open:
             raise _parse_error(f'Can\'t find end tag corresponding to start tag "{self.open[-1].name}"')
         return "".join(self.text), self.entities
@@ -100,6 +100,12 @@ class _HtmlReader:
     def _emit(self, piece: str) -> None:
         self.text.append(piece)
         self.length += utf16_length(piece)
+
+    def _take_plain(self) -> None:
+        plain = _PLAIN.match(self.source, self.position)
+        assert plain is not None  # noqa: S101 (whatever is neither a reference nor a tag)
+        self._emit(plain[0])
+        self.position = plain.end()
 
     def _take_reference(self) -> None:
         match = _REFERENCE.match(self.source, self.position)

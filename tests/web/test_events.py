@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import SmsWorld
+from bot.sms.client import trusted
 from bot.web.app import LARGEST_EVENT
 from bot.web.signatures import is_signed
 from tests.clocks import FastClock
@@ -55,7 +56,9 @@ async def open_site(folder: Path, secret: str = SECRET, **more: Any) -> AsyncIte
             web={"listen": f"127.0.0.1:{port}"},
             **more,
         ) as scene,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0, verify=trusted()
+        ) as client,
     ):
         await answers(client)
         yield scene, client
@@ -246,7 +249,9 @@ async def test_a_port_that_is_taken_stops_nothing_else(tmp_path: Path) -> None:
             scene.sms.arrive(order.id, "482913")
             await scene.hears("482913", OMAR)
             taken.close()
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=trusted()
+            ) as client:
                 await answers(client)
 
 
