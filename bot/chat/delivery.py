@@ -14,10 +14,11 @@ from bot.chat.keyboards import Row
 from bot.chat.sender import Sender
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
-from bot.services import tracking
+from bot.services import approvals, spending, tracking
 from bot.services.desk import Desk
 from storage import members, orders
-from storage.buttons import Facts
+from storage.approvals import Approval, ApprovalState
+from storage.buttons import ANYBODY, Facts
 from storage.orders import Order
 from storage.outbox import Letter
 
@@ -63,6 +64,8 @@ class Deliverer:
             **dict.fromkeys(_NEWS, self._news),
             NoticeKind.GUARD: self._guard,
             NoticeKind.LIMIT: self._limit,
+            NoticeKind.APPROVAL: self._approval,
+            NoticeKind.ANSWERED: self._answered,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -138,6 +141,27 @@ class Deliverer:
         owner = int(facts.get("owner") or 0)
         name = await self._desk.database.read(lambda connection: members.name_of(connection, owner)) or str(owner)
         return await self._send(letter, texts.limit_warning(facts, name, self._desk.settings.limits.zone), 0, [])
+
+    async def _approval(self, letter: Letter) -> Delivery:
+        """A request with all its facts; one that was answered before it could leave asks nobody any more."""
+        approval, asker = await self._request(letter.notice)
+        if approval.state is not ApprovalState.OPEN:
+            return Delivered(None)
+        state = await spending.statement(self._desk, approval.member_id)
+        text = texts.approval(approval, asker, state, self._desk.settings.limits.zone)
+        return await self._send(letter, text, ANYBODY, keyboards.for_approval(approval.id))
+
+    async def _answered(self, letter: Letter) -> Delivery:
+        approval, asker = await self._request(letter.notice)
+        by = int(letter.notice.facts.get("by") or 0)
+        name = await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
+        return await self._send(letter, texts.answered(approval, asker, name, letter.notice.facts), ANYBODY, [])
+
+    async def _request(self, notice: Notice) -> tuple[Approval, str]:
+        """The request that a notice speaks of, and the name of whoever asked."""
+        approval = await approvals.find(self._desk, int(notice.facts.get("approval") or 0))
+        name = await self._desk.database.read(lambda connection: members.name_of(connection, approval.member_id))
+        return approval, name or str(approval.member_id)
 
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))

@@ -5,10 +5,11 @@ import sqlite3
 
 from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
-from bot.chat.keyboards import Row
+from bot.chat.keyboards import Press, Row
 from bot.chat.visit import AskedFirst, Visit
 from bot.domain.access import Role
 from bot.domain.errors import (
+    AwaitsApproval,
     CancelTooEarly,
     DeskError,
     LimitReached,
@@ -35,7 +36,8 @@ async def run(command: Command, visit: Visit) -> bool:
         except AskedFirst:
             refused = True
         except DeskError as error:
-            outcome, refused = "refused", True
+            # A request for approval that went out must not go out again at the next press of the same button.
+            outcome, refused = "refused", not isinstance(error, AwaitsApproval)
             await _say_no(command, visit, error)
     except sqlite3.Error:
         outcome = "failed"
@@ -77,6 +79,8 @@ def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
     """Buttons that do what was meant: the command spelled right, or the cancel when it may be."""
     if isinstance(error, NotCanceled) and isinstance(error.reason, CancelTooEarly):
         return [[keyboards.cancel_later(error.order_id)]]
+    if isinstance(error, AwaitsApproval):
+        return [[Press("Take it back", "withdraw", {"approval": error.approval_id})]]
     if isinstance(error, WrongUsage) and error.instead:
         return [[keyboards.command(f"/{command.name} {error.instead}"[:60], command.name, error.instead)]]
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:

@@ -132,6 +132,13 @@ def for_listed(order: Order) -> list[Row]:
     return [row]
 
 
+def for_approval(approval_id: int, *, numbered: bool = False) -> list[Row]:
+    """The answer to a request for approval; `numbered` where several are listed."""
+    number = f" {approval_id}" if numbered else ""
+    facts = {"approval": approval_id}
+    return [[Press(f"Approve{number}", "approve", facts, PRIMARY), Press(f"Decline{number}", "decline", facts, DANGER)]]
+
+
 def for_news(order: Order) -> list[Row]:
     """What may be done after an order that is over."""
     rows: list[Row] = [[Press("Order another", "again", {"order": order.id})]]

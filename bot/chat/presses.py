@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import administration, browsing, history, ordering, people, reporting
+from bot.chat.commands import administration, approving, browsing, history, ordering, people, reporting
 from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
@@ -141,6 +141,25 @@ async def _leave_it(visit: Visit) -> None:
     await visit.answer(texts.not_ordered())
 
 
+async def _approve(visit: Visit) -> None:
+    await approving.say_yes(visit, _approval(visit))
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+
+
+async def _decline(visit: Visit) -> None:
+    await approving.say_no(visit, _approval(visit))
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+
+
+async def _withdraw(visit: Visit) -> None:
+    await visit.sender.strip(visit.chat_id, visit.message_id)
+    await approving.take_back(visit, _approval(visit))
+
+
+def _approval(visit: Visit) -> int:
+    return int(visit.facts.get("approval") or 0)
+
+
 async def _order(visit: Visit) -> Order:
     return await tracking.find(visit.desk, visit.member, int(visit.facts.get("order") or 0))
 
@@ -170,6 +189,9 @@ ACTIONS: Mapping[str, Command] = {
         _action("admit", Role.ADMIN, _admit),
         _action("turn_down", Role.ADMIN, _turn_down),
         _action("audit_page", Role.ADMIN, reporting.audit_page),
+        _action("approve", Role.APPROVER, _approve),
+        _action("decline", Role.APPROVER, _decline),
+        _action("withdraw", Role.OPERATOR, _withdraw),
     )
 }
 """Every action of a button that is no command, with the least role that may press it."""

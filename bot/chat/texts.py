@@ -21,6 +21,7 @@ from bot.services.access import LimitSet
 from bot.services.history import Page
 from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
+from storage.approvals import Approval
 from storage.members import AccessRequest
 from storage.orders import Order
 
@@ -347,6 +348,76 @@ def file_not_sent(name: str) -> str:
 def repeated(markup: str) -> str:
     """Label a message that may already have arrived."""
     return f"{markup}\n<i>Sent again: the first try may have arrived.</i>"
+
+
+# Approvals
+
+
+def approval(request: Approval, asker: str, state: Statement, zone: ZoneInfo) -> str:
+    left = {budget.name: format_amount(budget.left) for budget in state.budgets}
+    what = "the same number again" if request.reactivates is not None else escape(request.platform)
+    note = html.escape(request.note, quote=False)
+    return (
+        f"🙋 {mention(request.member_id, asker)} wants {what} in {escape(request.country)} for up to "
+        f"<b>{format_amount(request.price)}</b> and needs your yes.\n"
+        f"{f'Note: {note}' if note else 'There is no note.'}\n"
+        f"Left before it: {left[LimitName.DAILY]} today and {left[LimitName.MONTHLY]} this month for them, "
+        f"{left[LimitName.TEAM_DAILY]} today and {left[LimitName.TEAM_MONTHLY]} this month for the team.\n"
+        f"The first answer counts. Request {request.id} runs out "
+        f"{countdown(from_milliseconds(request.expires_at), zone)}."
+    )
+
+
+def approvals(waiting: Sequence[Approval], names: Mapping[int, str], me: int, zone: ZoneInfo) -> str:
+    if not waiting:
+        return "No order waits for a yes."
+    lines = [
+        f"<b>{request.id}</b> · {escape(names.get(request.member_id, request.member_id))} · "
+        f"{escape(request.platform)} in {escape(request.country)} · up to {format_amount(request.price)}"
+        f"{' · ' + escape(request.note) if request.note else ''} · runs out "
+        f"{countdown(from_milliseconds(request.expires_at), zone)}"
+        f"{' · yours: somebody else has to answer' if request.member_id == me else ''}"
+        for request in waiting
+    ]
+    return _as_many_as_fit(lines, len(lines), "\n")
+
+
+def approved(name: str, order: Order) -> str:
+    return f"Approved. #{order.id} for {escape(name)}: {STATE_WORDS[order.state]}, {format_amount(order.price)}."
+
+
+def approved_but_dearer(name: str, agreed: int, price: int) -> str:
+    return (
+        f"It costs {format_amount(price)} by now, not {format_amount(agreed)}, so nothing was bought for "
+        f"{escape(name)}. I have asked anew, with the new price."
+    )
+
+
+def approved_in_vain(name: str, reason: str) -> str:
+    return f"Approved, but nothing was bought. {escape(name)} was told: {html.escape(reason[:300], quote=False)}"
+
+
+def declined(name: str) -> str:
+    return f"Declined. {escape(name)} hears of it; nothing is bought."
+
+
+def withdrawn() -> str:
+    return "Taken back. Nothing is bought."
+
+
+def answered(request: Approval, asker: str, by: str, facts: Facts) -> str:
+    """`facts` are those of the notice: the outcome, and the new price or the reason where there is one."""
+    who = mention(request.member_id, asker)
+    what = f"{escape(request.platform)} in {escape(request.country)} for {format_amount(request.price)}"
+    price, reason = int(facts.get("price") or 0), html.escape(str(facts.get("reason") or "")[:300], quote=False)
+    sentences = {
+        "approved": f"✅ {who}: {escape(by)} approved {what}. The number comes here next.",
+        "declined": f"✋ {who}: {escape(by)} declined {what}. Nothing was bought.",
+        "expired": f"⌛ {who}: nobody said yes to {what} in time. Nothing was bought; you may ask again.",
+        "dearer": f"{who}: {what} was approved, but it costs {format_amount(price)} by now. I have asked anew.",
+        "failed": f"{who}: {what} was approved, but could not be bought. {reason}",
+    }
+    return sentences.get(str(facts.get("outcome")), f"{who}: {what} is {escape(facts.get('outcome'))}.")
 
 
 # Money and catalog
@@ -880,6 +951,48 @@ def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
         f"This costs {format_amount(error.asked)}, but the limit {LIMIT_WORDS[error.name]} ({cap}) "
         f"has only {left} left.{resets} Nothing was charged."
     )
+
+
+def _needs_a_yes(error: errors.ApprovalNeeded | errors.NobodyToApprove | errors.AwaitsApproval) -> str:
+    return (
+        f"This costs {format_amount(error.price)}; above {format_amount(error.threshold)} somebody else has to say yes"
+    )
+
+
+@failure.register
+def _approval_needed(error: errors.ApprovalNeeded, _: ZoneInfo) -> str:
+    return f"{_needs_a_yes(error)}. Nothing was charged."
+
+
+@failure.register
+def _nobody_to_approve(error: errors.NobodyToApprove, _: ZoneInfo) -> str:
+    return (
+        f"{_needs_a_yes(error)}, and there is nobody who could. "
+        "An admin can name one: /role NAME approver. Nothing was charged."
+    )
+
+
+@failure.register
+def _awaits_approval(error: errors.AwaitsApproval, zone: ZoneInfo) -> str:
+    names = ", ".join(escape(name) for name in error.approvers[:5])
+    more = f" and {len(error.approvers) - 5} more" if len(error.approvers) > 5 else ""
+    return (
+        f"⏳ {_needs_a_yes(error)}. "
+        f"I have asked {names}{more}; it runs out {countdown(error.until, zone)}. Nothing is bought or held before."
+    )
+
+
+@failure.register
+def _no_such_approval(error: errors.NoSuchApproval, _: ZoneInfo) -> str:
+    return f"There is no request {error.approval_id}. /approvals lists those that wait."
+
+
+@failure.register
+def _already_answered(error: errors.AlreadyAnswered, _: ZoneInfo) -> str:
+    by = f" by {escape(error.by)}" if error.by and error.outcome != "withdrawn" else ""
+    words = {"expired": "has run out", "withdrawn": "was taken back", "dearer": "was asked anew at a new price"}
+    done = "was declined" if error.outcome == "declined" else "was approved"
+    return f"Request {error.approval_id} {words.get(error.outcome, done + by)} already. Nothing changed."
 
 
 @failure.register

@@ -12,11 +12,16 @@
     │   ├── PriceRose           it costs more by now than was agreed to
     │   ├── PriceNotAgreed      it costs more than anybody was asked about
     │   ├── LimitReached        a spend limit would be exceeded
+    │   ├── ApprovalNeeded      it costs more than one person may decide alone
+    │   ├── NobodyToApprove     and nobody else is there who could
+    │   ├── NoSuchApproval      no request for approval by that number, or not this person's
+    │   ├── AlreadyAnswered     somebody else, or the clock, was faster
     │   ├── NoSuchOrder         no order by that name, or not this person's
     │   ├── NotNow              the order is in a state that does not allow it
     │   ├── NotOffered          the contract that SMSCode speaks has no words for it
     │   ├── NotAMember          nobody by that id is on the allowlist
     │   └── Protected           it would lock the team out, or overrule the configuration
+    ├── AwaitsApproval          somebody else was asked; nothing is bought before they say yes
     ├── NotCanceled             SMSCode did not confirm a cancel; the order lives on for all we know
     ├── ChatError               what Telegram said, or failed to say
     │   ├── SecondBot           another process polls with the same token
@@ -154,6 +159,56 @@ class LimitReached(Refusal):
         self.left = left
         self.asked = asked
         self.resets_at = resets_at
+
+
+class ApprovalNeeded(Refusal):
+    """An order at `price` (IDR) is above the `threshold` up to which a member decides alone."""
+
+    def __init__(self, threshold: int, price: int) -> None:
+        super().__init__(f"{price} is above {threshold}")
+        self.threshold = threshold
+        self.price = price
+
+
+class NobodyToApprove(Refusal):
+    """The order needs somebody else's yes, and the member is the only one who could give it."""
+
+    def __init__(self, threshold: int, price: int) -> None:
+        super().__init__(f"{price} is above {threshold}, and nobody else may approve")
+        self.threshold = threshold
+        self.price = price
+
+
+class NoSuchApproval(Refusal):
+    """No request for approval goes by that number, or it is somebody else's."""
+
+    def __init__(self, approval_id: int) -> None:
+        super().__init__(f"no request {approval_id}")
+        self.approval_id = approval_id
+
+
+class AlreadyAnswered(Refusal):
+    """A request for approval that is over: `outcome` is its state, `by` the name of whoever answered."""
+
+    def __init__(self, approval_id: int, outcome: str, by: str | None = None) -> None:
+        super().__init__(f"request {approval_id} is {outcome}")
+        self.approval_id = approval_id
+        self.outcome = outcome
+        self.by = by
+
+
+class AwaitsApproval(DeskError):
+    """The order waits for the yes of one of `approvers`, until a moment; nothing was bought and nothing is held."""
+
+    def __init__(
+        self, approval_id: int, threshold: int, price: int, approvers: tuple[str, ...], until: datetime
+    ) -> None:
+        super().__init__(f"request {approval_id}: {price} is above {threshold}")
+        self.approval_id = approval_id
+        self.threshold = threshold
+        self.price = price
+        self.approvers = approvers
+        self.until = until
 
 
 class NoSuchOrder(Refusal):

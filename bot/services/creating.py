@@ -55,6 +55,15 @@ def check_may_order(desk: Desk, connection: sqlite3.Connection, member_id: int) 
     member = members.get(connection, member_id)
     if member is None or not member.may(Role.OPERATOR):
         raise NotPermitted(Role.OPERATOR)
+    check_open(desk, connection)
+
+
+def check_open(desk: Desk, connection: sqlite3.Connection) -> None:
+    """Whether anybody may order now.
+
+    Raises:
+        OrderingPaused, OrderingBanned.
+    """
     reason = settings.get(connection, settings.PAUSED)
     if reason is not None:
         raise OrderingPaused(reason)

@@ -14,6 +14,7 @@ from typing import Final
 from bot.clock import set_within
 from bot.domain.errors import (
     AccountBusy,
+    ApprovalNeeded,
     BalanceTooLow,
     NothingOnOffer,
     NotNow,
@@ -28,7 +29,7 @@ from bot.domain.errors import (
     WrongUsage,
 )
 from bot.domain.orders import Offer, OrderState, Policy
-from bot.services import creating, evidence, spending, tracking
+from bot.services import approvals, creating, evidence, spending, tracking
 from bot.services.catalog import fold
 from bot.services.desk import Desk
 from bot.sms.port import Terms
@@ -66,6 +67,7 @@ class OrderCommand:
     product: str = ""
     seen: int | None = None
     agreed: int | None = None
+    approval_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -272,6 +274,7 @@ async def _reserve(desk: Desk, search: _Search, bid: _Bid) -> Order:
         note=command.note,
         policy=search.policy,
         operator=command.operator,
+        approval_id=command.approval_id,
     )
     order = await _hold(desk, request, bid, search.attempt, search.order_id)
     search.order_id = order.id
@@ -282,7 +285,8 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
     """Keep the intent and hold its price, all limits in one transaction; `order_id` names a refused earlier attempt.
 
     Raises:
-        LimitReached, OrderingPaused, OrderingBanned, NotPermitted: and nothing has changed.
+        LimitReached, OrderingPaused, OrderingBanned, NotPermitted, NobodyToApprove: and nothing has changed.
+        AwaitsApproval: somebody else was asked for their yes; nothing is held.
     """
     calendar, now = desk.calendar, desk.now
     intent = orders.Intent(
@@ -303,6 +307,7 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
             orders.retry(connection, number, calendar.window, intent)
         caps = members.limits_of(connection, request.member_id, desk.settings.limits.defaults, now)
         ledger.hold(connection, number, bid.price, caps, calendar, now)
+        approvals.check(desk, connection, request, bid.price)
         audit.write(
             connection,
             now,
@@ -318,7 +323,10 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
         spending.warn(desk, connection, order)
         return order
 
-    return await desk.transact(body)
+    try:
+        return await desk.transact(body)
+    except ApprovalNeeded as needed:
+        raise await approvals.ask(desk, request, bid.country, needed) from needed
 
 
 async def _create(desk: Desk, order: Order, sold_out: int) -> Order:
@@ -466,6 +474,7 @@ async def _reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: i
         max_price=agreed,
         note=command.note,
         reactivates=order.id,
+        approval_id=command.approval_id,
     )
     bid = _Bid(order.country, order.product, cost, desk.sms.reactivate_body(order.remote_id or "", cost))
     attempt = earlier.attempt + 1 if earlier else 1

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from typing import Final
 
-from bot.services import evidence
+from bot.services import approvals, evidence
 from bot.services.desk import Desk
 from storage import buttons, inbox, members, orders, outbox
 from storage.database import heartbeat_of
@@ -56,6 +56,7 @@ class Housekeeping:
         if purged:
             await self._desk.database.shrink_journal()
             log.info("%d codes have had their time and are deleted", purged)
+        await approvals.expire(self._desk)
         recovered = await evidence.recover(self._desk)
         if recovered:
             log.warning("%d orders had broken off on their way", recovered)

@@ -20,7 +20,7 @@ from bot.domain.access import Member, Role
 from bot.domain.errors import DeskError, NotAMember, Protected
 from bot.domain.limits import LimitName, Usage
 from bot.domain.money import MOST
-from bot.domain.orders import Offer, OrderState, Sms
+from bot.domain.orders import Offer, OrderState, Policy, Sms
 from bot.domain.periods import Period
 from bot.sandbox.telegram_markup import parse_html, utf16_length
 from bot.services.access import LimitSet
@@ -28,6 +28,7 @@ from bot.services.history import Page
 from bot.services.spending import Budget, ForNow, Statement
 from bot.services.status import Evidence, Status
 from bot.sms.port import WebhookState
+from storage.approvals import Approval, ApprovalState
 from storage.audit import Line
 from storage.ledger import Entry
 from storage.members import AccessRequest
@@ -132,6 +133,17 @@ STATEMENTS = (
 )
 
 
+def every_request(nasty: str) -> list[Approval]:
+    """A request for a number, and one for the same number again, without a note."""
+    common = (BIGGEST_ID, -BIGGEST_ID, None, nasty, nasty, MOST)
+    rest = (ApprovalState.OPEN, 0, MOMENT_MS, None, None, None)
+    policy = Policy.CHEAPEST
+    return [
+        Approval(10**15, "key", 1, *common, nasty[:200], policy, "", None, nasty, MOST, *rest),
+        Approval(10**15, "key", 1, *common, "", policy, "", 1, nasty, MOST, *rest),
+    ]
+
+
 def an_account(nasty: str) -> tuple[Entry, ...]:
     return tuple(Entry("held", "spent", MOST, nasty, 0) for _ in range(30))
 
@@ -214,6 +226,23 @@ RENDERINGS: Mapping[str, Rendering] = {
         for state in STATEMENTS
         for above in (None, MOST)
         if role is not Role.VIEWER
+    ],
+    "approval": lambda nasty: [texts.approval(request, nasty, STATEMENTS[0], ZONE) for request in every_request(nasty)],
+    "approvals": lambda nasty: [
+        texts.approvals(requests * count, names, me, ZONE)
+        for requests in [every_request(nasty)]
+        for count in (0, 10)
+        for names in ({}, {BIGGEST_ID: nasty})
+        for me in (0, BIGGEST_ID)
+    ],
+    "approved": in_every_state(lambda order: texts.approved(order.note, order)),
+    "approved_but_dearer": lambda nasty: texts.approved_but_dearer(nasty, 1, MOST),
+    "approved_in_vain": lambda nasty: texts.approved_in_vain(nasty, nasty * 9),
+    "declined": texts.declined,
+    "answered": lambda nasty: [
+        texts.answered(request, nasty, nasty, {"outcome": outcome, "price": MOST, "reason": nasty * 9})
+        for request in every_request(nasty)
+        for outcome in ApprovalState
     ],
     "chosen": lambda nasty: texts.chosen([nasty] * 10),
     "let_in_question": lambda nasty: texts.let_in_question(BIGGEST_ID, nasty),
@@ -342,6 +371,9 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     yield broke
     reasons = (errors.Unclear(nasty), errors.ApiError(nasty, nasty), errors.CancelTooEarly(nasty, nasty))
     yield from (errors.NotCanceled(1, reason, moment) for reason in reasons for moment in (None, MOMENT))
+    yield from (errors.ApprovalNeeded(1, MOST), errors.NobodyToApprove(1, MOST), errors.NoSuchApproval(10**15))
+    yield from (errors.AwaitsApproval(10**15, 1, MOST, (nasty,) * count, MOMENT) for count in (1, 40))
+    yield from (errors.AlreadyAnswered(1, outcome, by) for outcome in ApprovalState for by in (None, nasty))
     yield from (errors.OrderingBanned(1_773_464_400), errors.NotOffered(nasty, nasty), errors.PriceRose(1, MOST))
     yield from (errors.PriceNotAgreed(MOST, 5, seen) for seen in (None, 7))
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, history, limits, ordering, people, reporting, viewing
+from bot.chat.commands import administration, approving, history, limits, ordering, people, reporting, viewing
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -113,6 +113,16 @@ COMMANDS: tuple[Command, ...] = (
         "rent the number of an ended order again; asks with its price first",
         ("/reactivate 17",),
     ),
+    Command("approvals", Role.APPROVER, approving.list_open, "", "orders that wait for somebody's yes"),
+    Command(
+        "approve",
+        Role.APPROVER,
+        approving.approve,
+        "REQUEST",
+        "say yes to somebody's order; it is bought at once, for no more than it says",
+        ("/approve 3",),
+    ),
+    Command("decline", Role.APPROVER, approving.decline, "REQUEST", "say no to somebody's order", ("/decline 3",)),
     Command("status", Role.ADMIN, administration.status, "", "how the desk, SMSCode and the webhooks stand"),
     Command("users", Role.ADMIN, people.users, "", "who is on the list"),
     Command(

@@ -1,0 +1,63 @@
+"""Buying what somebody has approved: at most once, at most at the approved price, within every limit of that moment."""
+
+import logging
+
+from bot.domain.errors import ApprovalNeeded, PriceRose
+from bot.services import approvals, ordering, tracking
+from bot.services.desk import Desk
+from bot.services.ordering import OrderCommand
+from storage.approvals import Approval, ApprovalState
+from storage.orders import Order
+
+log = logging.getLogger(__name__)
+
+
+async def carry_out(desk: Desk, approval: Approval) -> Order | None:
+    """Place the order that was approved, under its own key: however often it is begun anew, there is one.
+
+    None when it was dealt with before.
+
+    Raises:
+        AwaitsApproval: it costs more by now, so it is asked for anew. Refusal, SmsError: it was not placed.
+            Nothing was charged.
+    """
+    if approval.state is not ApprovalState.APPROVED:
+        log.info("approval %s is %s already", approval.id, approval.state)
+        return None
+    placed = await (_place if approval.reactivates is None else _reactivate)(desk, approval)
+    await approvals.mark_placed(desk, approval, placed.id)
+    return placed
+
+
+def _command(approval: Approval) -> OrderCommand:
+    return OrderCommand(
+        key=approval.order_key,
+        member_id=approval.member_id,
+        chat_id=approval.chat_id,
+        thread_id=approval.thread_id,
+        platform=approval.platform,
+        countries=tuple(approval.countries.split(",")),
+        max_price=approval.max_price,
+        note=approval.note,
+        operator=approval.operator,
+        policy=approval.policy,
+        approval_id=approval.id,
+    )
+
+
+async def _place(desk: Desk, approval: Approval) -> Order:
+    # The price that was approved is compared with one of now, not with one that was kept from then.
+    for country in approval.countries.split(","):
+        desk.catalog.forget(country, approval.platform)
+    return await ordering.place(desk, _command(approval))
+
+
+async def _reactivate(desk: Desk, approval: Approval) -> Order:
+    wanted = approval.reactivates or 0
+    order = await desk.database.read(lambda connection: tracking.known(connection, wanted))
+    try:
+        return await ordering.reactivate(desk, order, _command(approval), approval.price)
+    except PriceRose as error:
+        threshold = desk.settings.limits.approve_above or 0
+        needed = ApprovalNeeded(threshold, error.price)
+        raise await approvals.ask(desk, approvals.request_of(approval), approval.country, needed) from error

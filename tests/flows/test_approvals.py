@@ -1,0 +1,269 @@
+"""Orders above what a member may decide alone: asked for, answered once by somebody else, bought at most once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.chat import keyboards
+from bot.domain.access import Role
+from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, Message
+from bot.sandbox.sms_api import Contract, SmsWorld
+from tests.clocks import FastClock
+from tests.scene import NOON, Scene, open_scene
+
+BOB, EVA = 2003, 2004
+ABOVE, PRICE, HOUR = 4000, 5000, 3600
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Scene]:
+    """One product at Rp 5.000; above Rp 4.000 somebody else decides. Bob approves, Ada is the owner, Omar orders."""
+    async with open_scene(tmp_path, limits={"approve_above": ABOVE}) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "whatsapp", PRICE, 500)
+        scene.sms.set_product("vietnam", "whatsapp", ABOVE, 500)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        yield scene
+
+
+async def _ask(scene: Scene, user_id: int = OMAR, text: str = "whatsapp indonesia note=build 214") -> Message:
+    scene.say(user_id, f"/order {text}")
+    return await scene.hears("somebody else has to say yes", user_id)
+
+
+async def test_a_yes_by_button_buys_it_with_all_facts_and_an_audit(desk: Scene) -> None:
+    waits = await _ask(desk)
+    assert "costs Rp 5.000; above Rp 4.000" in waits.text
+    assert "I have asked Ada, Bob" in waits.text
+    assert not desk.sms.books.charges
+    requests = [
+        await desk.hears("Omar wants whatsapp in indonesia for up to Rp 5.000", approver, anew=False)
+        for approver in (ADA, BOB)
+    ]
+    for request in requests:
+        assert "Note: build 214" in request.text
+        assert "Left before it: Rp 100.000 today and Rp 1.000.000 this month for them" in request.text
+        assert request.button_texts == ["Approve", "Decline"]
+    assert await desk.count("SELECT count(*) FROM entry") == 0
+
+    request = requests[-1]
+    desk.press(BOB, request, "Approve")
+    await desk.hears("Bob approved whatsapp in indonesia", OMAR)
+    card = await desk.hears("📱", OMAR)
+    assert "build 214" in card.text
+    await desk.hears("Approved. #", BOB)
+    assert not desk.telegram.chats[BOB].messages[request.message_id].buttons
+    assert len(desk.sms.books.charges) == 1
+    lines = [*await desk.audited("approval.ask"), *await desk.audited("approval.approve")]
+    assert [(line.actor_id, line.detail.get("approval")) for line in lines] == [(OMAR, 1), (BOB, 1)]
+    (placed,) = await desk.audited("approval.placed")
+    assert placed.order_id is not None
+    assert await desk.count("SELECT approval_id FROM orders WHERE id = ?", placed.order_id) == 1
+    await desk.reconcile()
+
+    # What one may decide alone is bought as ever, to the rupiah.
+    await desk.ask(OMAR, "/order whatsapp vietnam", "📱")
+    assert len(desk.sms.books.charges) == 2
+
+
+async def test_a_no_and_a_withdrawal_buy_nothing_and_are_final(desk: Scene) -> None:
+    await _ask(desk)
+    await desk.ask(BOB, "/approvals", "1 · Omar · whatsapp in indonesia · up to Rp 5.000")
+    await desk.ask(BOB, "/decline 1", "Declined. Omar hears of it")
+    await desk.hears("Bob declined", OMAR)
+    await desk.ask(ADA, "/approve 1", "Request 1 was declined by Bob already")
+    await desk.ask(OMAR, "/approve 1", "needs the role approver")
+
+    waits = await _ask(desk)
+    request = await desk.hears(lambda said: "Request 2" in said.text, BOB, anew=False)
+    forged = await keyboards.make(desk.app.desk, EVA, [[keyboards.Press("Back", "withdraw", {"approval": 2})]])
+    await desk.hire(EVA, "Eva")
+    await desk.app.chat.bot.send_message(EVA, "planted", reply_markup=forged)
+    desk.press(EVA, desk.telegram.chats[EVA].visible()[-1], "Back")
+    await desk.hears("There is no request 2", EVA)
+    desk.press(OMAR, waits, "Take it back")
+    await desk.hears("Taken back", OMAR)
+    desk.press(BOB, request, "Approve")
+    await desk.hears("Request 2 was taken back already", BOB)
+    await desk.ask(BOB, "/approvals", "No order waits")
+    await desk.ask(BOB, "/approve", "Say which request")
+    await desk.ask(BOB, "/approve 99", "There is no request 99")
+    assert not desk.sms.books.charges
+    assert await desk.count("SELECT count(*) FROM orders") == 0
+
+
+async def test_nobody_approves_their_own_not_even_an_owner(desk: Scene) -> None:
+    await _ask(desk, ADA)
+    listed = await desk.ask(ADA, "/approvals", "yours: somebody else has to answer")
+    assert not listed.button_texts
+    assert not any("Ada wants" in text for text in desk.said_by_bot(ADA))
+    await desk.ask(ADA, "/approve 1", "Nobody approves their own order")
+    request = await desk.hears("Ada wants whatsapp", BOB, anew=False)
+    # The button is anybody's who may approve; hers would not be one.
+    planted = await keyboards.make(desk.app.desk, ADA, keyboards.for_approval(1))
+    await desk.app.chat.bot.send_message(ADA, "planted", reply_markup=planted)
+    desk.press(ADA, desk.telegram.chats[ADA].visible()[-1], "Approve")
+    await desk.hears("Nobody approves their own order", ADA)
+    assert not desk.sms.books.charges
+
+    await desk.ask(ADA, f"/role {BOB} operator", "is an operator now")
+    query = desk.telegram.press(BOB, BOB, request.message_id, "Approve")
+    await desk.until(lambda: any(answer.query_id == query.id for answer in desk.telegram.callback_answers))
+    assert "needs the role approver" in desk.telegram.callback_answers[-1].text
+    await desk.ask(ADA, "/order whatsapp indonesia", "there is nobody who could")
+    assert await desk.count("SELECT count(*) FROM approvals") == 1
+    assert not desk.sms.books.charges
+
+
+async def test_two_approvers_at_once_and_replays_buy_one(desk: Scene) -> None:
+    await _ask(desk)
+    for_bob = await desk.hears("Request 1", BOB, anew=False)
+    for_ada = await desk.hears("Request 1", ADA, anew=False)
+    data = for_bob.button("Approve")["callback_data"]
+    desk.telegram.press(BOB, BOB, for_bob.message_id, "Approve")
+    desk.telegram.press(ADA, ADA, for_ada.message_id, "Approve")
+    desk.telegram.press(BOB, BOB, for_bob.message_id, data, forged=True)
+    await desk.hears("📱", OMAR)
+    late = await asyncio.gather(
+        *(desk.hears(_answered, user_id, anew=False) for user_id in (ADA, BOB)), return_exceptions=False
+    )
+    assert sorted("already" in said.text for said in late) == [False, True]
+    desk.telegram.press(SAM, ADA, for_ada.message_id, data, forged=True)
+    pressed = await desk.count("SELECT max(update_id) FROM inbox")
+    desk.telegram.redeliver(pressed)
+    await desk.settle()
+    assert len(desk.sms.books.charges) == 1
+    assert await desk.count("SELECT count(*) FROM orders") == 1
+    await desk.reconcile()
+
+
+def _answered(said: Message) -> bool:
+    return "Approved. #" in said.text or "already" in said.text
+
+
+async def test_it_runs_out_and_says_so(desk: Scene) -> None:
+    await _ask(desk)
+    request = await desk.hears("Request 1", BOB, anew=False)
+    desk.clock.jump(HOUR - 60)
+    await desk.ask(BOB, "/approvals", "1 · Omar")
+    desk.clock.jump(61)
+    desk.press(BOB, request, "Approve")
+    await desk.hears("Request 1 has run out already", BOB)
+    await desk.hears("nobody said yes to whatsapp in indonesia for Rp 5.000 in time", OMAR)
+    assert len(await desk.audited("approval.expire")) == 1
+    assert not desk.sms.books.charges
+
+
+async def test_a_risen_price_is_asked_for_anew_and_buys_nothing(desk: Scene) -> None:
+    await _ask(desk)
+    request = await desk.hears("Request 1", BOB, anew=False)
+    # The kept catalog still shows the old price: it is asked anew.
+    desk.sms.clear_catalog()
+    desk.sms.set_product("indonesia", "whatsapp", PRICE + 1, 500)
+    desk.press(BOB, request, "Approve")
+    await desk.hears("It costs Rp 5.001 by now, not Rp 5.000, so nothing was bought", BOB)
+    await desk.hears("was approved, but it costs Rp 5.001 by now. I have asked anew", OMAR)
+    again = await desk.hears("for up to Rp 5.001", BOB, anew=False)
+    assert not desk.sms.books.charges
+    desk.press(BOB, request, "Approve")
+    await desk.hears("Request 1 was asked anew at a new price already", BOB)
+    desk.press(BOB, again, "Approve")
+    await desk.hears("📱", OMAR)
+    assert [line.detail.get("price") for line in await desk.audited("approval.dearer")] == [PRICE + 1]
+    assert len(desk.sms.books.charges) == 1
+    await desk.reconcile()
+
+
+async def test_limits_and_rights_are_those_of_the_purchase(desk: Scene) -> None:
+    await _ask(desk)
+    await desk.ask(ADA, f"/limit {OMAR} daily {PRICE - 1}", "at most Rp 4.999")
+    await desk.ask(BOB, "/approve 1", "Approved, but nothing was bought. Omar was told")
+    told = await desk.hears("was approved, but could not be bought", OMAR)
+    assert "limit per day (Rp 4.999) has only Rp 4.999 left" in told.text
+    await desk.ask(BOB, "/approve 1", "Request 1 was approved by Bob already")
+    # A limit that forbids it in the first place bothers nobody else.
+    await desk.ask(OMAR, "/order whatsapp indonesia", "limit per day (Rp 4.999)")
+    assert await desk.count("SELECT count(*) FROM approvals") == 1
+
+    await desk.ask(ADA, f"/limit {OMAR} daily default", "standard")
+    await _ask(desk)
+    await desk.ask(ADA, f"/revoke {OMAR}", "is off the list")
+    await desk.ask(BOB, "/approve 2", f"{OMAR} is not on the list")
+    assert not desk.sms.books.charges
+    await desk.reconcile()
+
+
+async def test_a_pause_stops_a_yes_and_its_button_works_after_it(desk: Scene) -> None:
+    await _ask(desk)
+    request = await desk.hears("Request 1", BOB, anew=False)
+    await desk.ask(ADA, "/pause audit <week>", "New orders are stopped")
+    desk.press(BOB, request, "Approve")
+    await desk.hears("New orders are paused: audit <week>", BOB)
+    await desk.ask(OMAR, "/order whatsapp indonesia", "New orders are paused: audit <week>")
+    assert await desk.count("SELECT count(*) FROM approvals WHERE state = 'open'") == 1
+    await desk.ask(ADA, "/resume", "open again")
+    desk.press(BOB, request, "Approve")
+    await desk.hears("📱", OMAR)
+    assert len(desk.sms.books.charges) == 1
+
+
+async def test_in_a_group_it_is_asked_and_answered_where_it_was_wanted(desk: Scene) -> None:
+    desk.say(OMAR, "/order whatsapp indonesia", TEAM_CHAT)
+    waits = await desk.hears("somebody else has to say yes", TEAM_CHAT)
+    # Somebody else's way back is nobody's: only whoever asked may take it.
+    desk.telegram.join(BOB, TEAM_CHAT)
+    query = desk.telegram.press(BOB, TEAM_CHAT, waits.message_id, "Take it back")
+    await desk.until(lambda: any(answer.query_id == query.id for answer in desk.telegram.callback_answers))
+    assert "belongs to somebody else" in desk.telegram.callback_answers[-1].text
+    desk.say(BOB, "/approve 1", TEAM_CHAT)
+    await desk.hears("Bob approved", TEAM_CHAT)
+    await desk.hears("📱", TEAM_CHAT)
+    assert len(desk.sms.books.charges) == 1
+
+
+async def test_pressing_the_order_button_twice_asks_once(desk: Scene) -> None:
+    shelf = await desk.ask(OMAR, "/catalog whatsapp indonesia", "cheapest first")
+    (label,) = [text for text in shelf.button_texts if text.startswith("Order the cheapest")]
+    desk.press(OMAR, shelf, label)
+    await desk.hears("somebody else has to say yes", OMAR)
+    desk.telegram.press(OMAR, OMAR, shelf.message_id, label)
+    await desk.settle()
+    assert await desk.count("SELECT count(*) FROM approvals") == 1
+
+
+@pytest.mark.parametrize("contract", ["guide", "official"])
+async def test_a_crash_after_the_yes_buys_one_at_most(tmp_path: Path, contract: Contract) -> None:
+    clock = FastClock(20.0, NOON)
+    async with open_scene(tmp_path, limits={"approve_above": ABOVE}, clock=clock, contract=contract) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "whatsapp", PRICE, 500)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        await _ask(scene)
+        await scene.hears("Request 1", BOB, anew=False)
+        scene.sms.down = True
+        scene.say(BOB, "/approve 1")
+        await scene.hears("Bob approved", OMAR)
+        await scene.crash()
+        telegram, sms = scene.telegram, scene.sms
+    assert isinstance(sms, SmsWorld)
+    sms.down = False
+    async with open_scene(
+        tmp_path,
+        limits={"approve_above": ABOVE},
+        clock=clock,
+        contract=contract,
+        telegram=telegram,
+        sms=sms,
+        members=False,
+    ) as scene:
+        await scene.until(lambda: len(sms.books.charges) == 1 or bool(_outcomes(scene)))
+        await scene.settle()
+        assert len(sms.books.charges) <= 1
+        assert await scene.count("SELECT count(*) FROM approvals WHERE state IN ('placed', 'failed')") == 1
+        await scene.reconcile()
+
+
+def _outcomes(scene: Scene) -> list[str]:
+    return [text for text in scene.said_by_bot(OMAR) if "could not be bought" in text or "📱" in text]
