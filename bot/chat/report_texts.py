@@ -19,7 +19,9 @@ _LONGEST_CAPTION: Final = 1024
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
 _MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held"})
-_NOT_SHOWN: Final = frozenset({"country", "platform", "key"})
+_NOT_SHOWN: Final = frozenset({"country", "platform", "note", "key"})
+"""Details of a line that its order shows anyway."""
+
 
 AUDIT_WORDS: Mapping[str, str] = {
     "access.ask": "asked to come in",
@@ -34,7 +36,6 @@ AUDIT_WORDS: Mapping[str, str] = {
     "member.allow": "let in",
     "member.revoke": "took off the list",
     "member.role": "changed the role of",
-    "order.again": "asked for a fresh number after",
     "order.cancel": "canceled",
     "order.cancel_later": "planned the cancel of",
     "order.canceled": "noted the end of",
@@ -46,10 +47,10 @@ AUDIT_WORDS: Mapping[str, str] = {
     "order.missing": "missed at SMSCode",
     "order.overcharge": "booked a higher price for",
     "order.place": "ordered",
-    "order.placed": "rented the number of",
     "order.refund": "booked the refund of",
     "order.refuse": "could not place",
     "order.release": "released the hold of",
+    "order.reserve": "put money aside for",
     "order.resend": "asked for another SMS on",
     "order.resolve": "decided about",
     "order.strange": "noted a strange status of",
