@@ -22,6 +22,7 @@ from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Wire
 from bot.web.server import Website
+from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
 from bot.workers.housekeeping import Housekeeping
@@ -126,6 +127,7 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
         Worker("watcher", Watcher(desk).run),
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
+        Worker("caretaker", Caretaker(desk).run),
     ]
     web = desk.settings.web
     if web.address is not None:

@@ -205,6 +205,7 @@ def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str
         "access": {"owners": (ADA,)},
         "storage": {"path": folder / "desk.sqlite3"},
         "ordering": {"cancel_before_expiry": 0},
+        "alerts": {"low_balance": 0, "low_disk": 0},
         "logging": {"level": "WARNING"},
     }
     for name, more in sections.items():

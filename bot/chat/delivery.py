@@ -9,13 +9,15 @@ from typing import Final
 from cachetools import TTLCache
 from telegram import InlineKeyboardMarkup
 
-from bot.chat import keyboards, texts
+from bot.chat import keyboards, report_texts, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Urgency
+from bot.domain.periods import parse_period
+from bot.services import reports
 from bot.services.desk import Desk
-from storage import members, orders
+from storage import buttons, members, orders
 from storage.buttons import Facts
 from storage.orders import Order
 from storage.outbox import Letter
@@ -60,6 +62,7 @@ class Deliverer:
             NoticeKind.CODE: self._code,
             **dict.fromkeys(_NEWS, self._news),
             NoticeKind.GUARD: self._guard,
+            NoticeKind.DIGEST: self._digest,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -114,6 +117,13 @@ class Deliverer:
 
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
+
+    async def _digest(self, letter: Letter) -> Delivery:
+        """The week as the books have it when the letter leaves, with the way to its picture."""
+        week = str(letter.notice.facts.get("period") or "")
+        report = await reports.spend(self._desk, parse_period(week, reports.today(self._desk)))
+        rows: list[Row] = [[keyboards.command("As a picture", "spend", week)]]
+        return await self._send(letter, report_texts.digest(report), buttons.ANYBODY, rows)
 
     async def _text(self, letter: Letter) -> Delivery:
         """An answer that could not leave at once, with the buttons and the reply it was meant to have."""

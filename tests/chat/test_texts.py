@@ -178,6 +178,7 @@ RENDERINGS: Mapping[str, Rendering] = {
     "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],
     "chats_allowed": texts.chats_allowed,
     "unknown_command": lambda nasty: [texts.unknown_command(nasty, known) for known in ([], ["order", "help"])],
+    "file_not_sent": texts.file_not_sent,
     "repeated": lambda nasty: texts.repeated(texts.escape(nasty)),
     "balance": lambda _: texts.balance(-MOST, BUDGETS[0]),
     "offers": lambda nasty: [
