@@ -108,12 +108,16 @@ def opened_to_read(path: Path, identity: str = "") -> Iterator[sqlite3.Connectio
             connection.row_factory = sqlite3.Row
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
             connection.execute("PRAGMA query_only = ON")
-            if check(connection) < len(migrations()):
-                raise ForeignDatabase("its tables are older than this program; start the desk once, it brings them up")
+            _check_newest(connection)
             settings.check_identity(connection, identity)
             yield connection
     except (ForeignDatabase, sqlite3.Error) as error:
         raise DatabaseUnusable(f"{path}: {error}") from error
+
+
+def _check_newest(connection: sqlite3.Connection) -> None:
+    if check(connection) < len(migrations()):
+        raise ForeignDatabase("its tables are older than this program; start the desk once, it brings them up")
 
 
 class Database:

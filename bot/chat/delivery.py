@@ -17,7 +17,7 @@ from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected
 from bot.domain.periods import parse_period
 from bot.services import reports
 from bot.services.desk import Desk
-from storage import buttons, members, orders
+from storage import buttons, members, orders, watches
 from storage.buttons import Facts
 from storage.orders import Order
 from storage.outbox import Letter
@@ -63,6 +63,7 @@ class Deliverer:
             **dict.fromkeys(_NEWS, self._news),
             NoticeKind.GUARD: self._guard,
             NoticeKind.DIGEST: self._digest,
+            NoticeKind.STOCK: self._stock,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -124,6 +125,19 @@ class Deliverer:
         report = await reports.spend(self._desk, parse_period(week, reports.today(self._desk)))
         rows: list[Row] = [[keyboards.command("As a picture", "spend", week)]]
         return await self._send(letter, report_texts.digest(report), buttons.ANYBODY, rows)
+
+    async def _stock(self, letter: Letter) -> Delivery:
+        """What somebody watched for, with a button that names the watch and no price."""
+        facts = letter.notice.facts
+        watch_id, stock = int(facts.get("watch") or 0), facts.get("stock")
+        kept = await self._desk.database.read(lambda connection: watches.get(connection, watch_id))
+        if kept is None:
+            return Delivered(None)  # ended by its member meanwhile, or a day old
+        name = await self._desk.database.read(lambda connection: members.name_of(connection, kept.member_id))
+        left = stock if isinstance(stock, int) else None
+        text = report_texts.stock_news(kept, name or str(kept.member_id), int(facts.get("price") or 0), left)
+        order: Row = [Press("Order it", "order_watched", {"watch": watch_id}, keyboards.PRIMARY)]
+        return await self._send(letter, text, kept.member_id, [order])
 
     async def _text(self, letter: Letter) -> Delivery:
         """An answer that could not leave at once, with the buttons and the reply it was meant to have."""

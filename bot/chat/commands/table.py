@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, ordering, reporting, viewing
+from bot.chat.commands import administration, ordering, reporting, viewing, watching
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -95,6 +95,14 @@ COMMANDS: tuple[Command, ...] = (
         "[order]",
         "rent the number of an ended order again; asks with its price first",
         ("/reactivate 17",),
+    ),
+    Command(
+        "watch",
+        Role.OPERATOR,
+        watching.watch,
+        "[platform country [below=PRICE]]",
+        "hear once when it is in stock, or that cheap; alone: what you wait for",
+        ("/watch whatsapp indonesia below=4000", "/watch telegram vietnam", "/watch"),
     ),
     Command("status", Role.ADMIN, administration.status, "", "how the desk, SMSCode and the webhooks stand"),
     Command("users", Role.ADMIN, administration.users, "", "who is on the list"),
