@@ -25,6 +25,7 @@ from bot.web.server import Website
 from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
+from bot.workers.eraser import Eraser
 from bot.workers.housekeeping import Housekeeping
 from bot.workers.intake import Intake
 from bot.workers.registrar import Registrar
@@ -132,6 +133,8 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
     web = desk.settings.web
     if web.address is not None:
         workers.append(Worker("website", Website(desk, web.address).run))
+    if desk.settings.retention.chat:
+        workers.append(Worker("eraser", Eraser(desk, chat.deliver.take_back).run))
     if web.public_url:
         workers.append(Worker("registrar", Registrar(desk).run))
     return workers

@@ -20,7 +20,7 @@ from bot.services.desk import Desk
 from storage import buttons, members, orders, watches
 from storage.buttons import Facts
 from storage.orders import Order
-from storage.outbox import Letter
+from storage.outbox import InChat, Letter
 
 _KEYBOARDS_KEPT: Final = 1000
 _KEPT_SECONDS: Final = keyboards.LIVES_FOR / 2000
@@ -73,6 +73,19 @@ class Deliverer:
         outcome = await self._writers[letter.notice.kind](letter)
         if isinstance(outcome, Delivered):
             self._keyboards.pop(letter.id, None)
+        return outcome
+
+    async def take_back(self, told: InChat) -> Delivery:
+        """Edit a code out of its message, which goes on saying whose order it was; a message that cannot be edited
+        is deleted.
+        """
+        subject = await self._of_order(told.order_id)
+        order = subject.order
+        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_code(order, None))
+        text = texts.code_taken_back(order, subject.orderer)
+        outcome = await self._sender.edit(told.chat_id, told.message_id, text, keyboard)
+        if isinstance(outcome, Rejected):
+            return await self._sender.delete(told.chat_id, told.message_id)
         return outcome
 
     async def _number(self, letter: Letter) -> Delivery:
@@ -172,7 +185,9 @@ class Deliverer:
         )
 
     async def _subject(self, notice: Notice) -> _Subject:
-        order_id = notice.order_id or 0
+        return await self._of_order(notice.order_id or 0)
+
+    async def _of_order(self, order_id: int) -> _Subject:
 
         def look(connection: sqlite3.Connection) -> _Subject:
             order = orders.get(connection, order_id)

@@ -275,6 +275,17 @@ def code(order: Order, sms: Sms, orderer: str) -> str:
     return "\n".join(lines)
 
 
+def code_taken_back(order: Order, orderer: str) -> str:
+    return "\n".join(
+        [
+            "🔑 The code that stood here has had its time and was taken out.",
+            _order_line(order),
+            _number_line(order),
+            f"for {escape(orderer)}{_note(order)}",
+        ]
+    )
+
+
 def ended(order: Order, facts: Facts) -> str:
     """How an order ended and what comes back; `facts["code"]` says whether it had a code."""
     back, had_code = int(facts.get("refunded") or 0), bool(facts.get("code"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.domain.orders import Sms
-from storage import audit, members, orders, reports
+from storage import audit, members, orders, outbox, reports
 from storage.reports import Place, Question
 from tests.storage.rows import ANA, BEN, NOW, TODAY, reserved, sent, waiting
 
@@ -24,6 +24,7 @@ QUESTIONS: dict[str, Ask] = {
     "audit of a person": lambda connection: _page(connection, Question(person=ANA)),
     "audit of a person and a window": lambda connection: _page(connection, Question(person=ANA, begins=NOW, ends=NOW)),
     "audit of an order": lambda connection: _page(connection, Question(orders=(1, 2))),
+    "codes in chats": lambda connection: outbox.codes_in_chats(connection, NOW, 10),
     "cancels of a day": lambda connection: audit.count(connection, ANA, "order.cancel", NOW),
 }
 
@@ -41,7 +42,11 @@ def test_no_table_that_grows_is_read_from_end_to_end(connection: sqlite3.Connect
     asked = [statement for statement in statements if statement.lstrip().startswith("SELECT")]
     assert asked
     plans = [str(row["detail"]) for statement in asked for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    assert [step for step in plans if step.startswith(("SCAN orders", "SCAN audit", "SCAN sms", "SCAN entry"))] == []
+    assert [
+        step
+        for step in plans
+        if step.startswith(("SCAN orders", "SCAN audit", "SCAN sms", "SCAN entry", "SCAN outbox"))
+    ] == []
     assert any("USING" in step for step in plans)
 
 
