@@ -25,8 +25,10 @@ from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Call, Note, Wire
 from bot.web.server import Website
+from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
+from bot.workers.eraser import Eraser
 from bot.workers.housekeeping import Housekeeping
 from bot.workers.intake import Intake
 from bot.workers.lookout import Lookout
@@ -134,11 +136,14 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
         Worker("watcher", Watcher(desk).run),
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
+        Worker("caretaker", Caretaker(desk).run),
     ]
     web = desk.settings.web
     if web.address is not None:
         workers.append(Worker("website", Website(desk, web.address).run))
         workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
+    if desk.settings.retention.chat:
+        workers.append(Worker("eraser", Eraser(desk, chat.deliver.take_back).run))
     if web.public_url:
         workers.append(Worker("registrar", Registrar(desk).run))
     return workers

@@ -1,4 +1,4 @@
-"""The command line: `otpdesk run`, `check`, `backup`, `restore`, `demo`, `sandbox`."""
+"""The command line: `otpdesk run`, `check`, `export`, `backup`, `restore`, `demo`, `sandbox`."""
 
 import asyncio
 import json
@@ -6,16 +6,19 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO
 
 import typer
 from rich.console import Console
 
 from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load
+from bot.domain.errors import DeskError, UnknownName
 from storage.database import DatabaseInUse, DatabaseUnusable, is_alive
 
 if TYPE_CHECKING:
@@ -93,6 +96,61 @@ def healthy(config: ConfigOption = None) -> None:
     if not is_alive(_load(config).storage.path):
         errors.print("no sign of life within the last minute")
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    config: ConfigOption = None,
+    period: Annotated[
+        str | None,
+        typer.Option(help="today, week, month, last month, 2026-03 or 2026-03-01..2026-03-14; else everything."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; without it, standard output.")] = None,
+) -> None:
+    """Write the orders as CSV, with members, notes and money, but without codes and tokens; the desk may run.
+
+    A cell that a spreadsheet would take for a formula has an apostrophe in front. Only you can read the file.
+    """
+    from rich.progress import Progress
+
+    from bot.domain.periods import parse_period
+    from bot.services import exports
+    from storage.database import opened_to_read
+
+    settings = _load(config)
+    zone = settings.limits.zone
+    try:
+        chosen = parse_period(period, datetime.now(zone).date()) if period else None
+        with (
+            opened_to_read(settings.storage.path, settings.telegram.bot_id) as connection,
+            _new_file(to) as file,
+            Progress(console=errors, transient=True) as progress,
+        ):
+            task = progress.add_task("orders", total=None)
+            tell = partial(progress.update, task)
+            written = exports.write_all(connection, chosen, zone, file, lambda done, of: tell(completed=done, total=of))
+    except UnknownName as error:
+        errors.print(f"Nothing was exported: {error}; try {', '.join(error.suggestions)}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except (DeskError, DatabaseUnusable, OSError, sqlite3.Error) as error:
+        errors.print(f"Nothing was exported: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    errors.print(f"{written} orders", markup=False)
+
+
+@contextmanager
+def _new_file(path: Path | None) -> Iterator[TextIO]:
+    """A private file that was not there before, gone again if it cannot be written to its end; or standard output."""
+    if path is None:
+        yield sys.stdout
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @app.command()

@@ -363,9 +363,23 @@ class Backup(_Section):
 
 
 class Retention(_Section):
-    """How long secrets are kept."""
+    """How long secrets are kept: by the desk, and in the chats (0: for good)."""
 
     codes: Annotated[Whole, _whole(60, 30 * 86_400, "whole seconds")] = 86_400
+    chat: Annotated[Whole, _whole(0, 47 * 3600, "whole seconds")] = 0
+
+
+class Alerts(_Section):
+    """From when on admins are told that something runs low; 0: never."""
+
+    low_balance: Amount = 50_000
+    low_disk: Annotated[Whole, _whole(0, 1_000_000, "whole mebibytes")] = 200
+
+
+class Reports(_Section):
+    """What the desk tells by itself."""
+
+    weekly_digest: bool = False
 
 
 class Logging(_Section):
@@ -397,6 +411,8 @@ class Settings(BaseSettings):
     web: Web = Web()
     backup: Backup = Backup()
     retention: Retention = Retention()
+    alerts: Alerts = Alerts()
+    reports: Reports = Reports()
     logging: Logging = Logging()
 
     @field_validator("web")

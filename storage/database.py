@@ -12,14 +12,14 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar, cast
 
 import aiosqlite
 
 from storage import settings
-from storage.migrate import ForeignDatabase, check, migrate
+from storage.migrate import ForeignDatabase, check, migrate, migrations
 
 T = TypeVar("T")
 
@@ -91,6 +91,33 @@ def look_at(path: Path, query: Callable[[sqlite3.Connection], T], identity: str 
             return query(connection)
     except (ForeignDatabase, sqlite3.Error) as error:
         raise DatabaseUnusable(f"{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def opened_to_read(path: Path, identity: str = "") -> Iterator[sqlite3.Connection]:
+    """The file as it is, beside a desk that may be running: short reads do not hold it up.
+
+    Raises:
+        DatabaseUnusable: it is no database of this desk, or of another version.
+    """
+    try:
+        with contextlib.closing(
+            # Not "ro": a desk that was killed has left a journal, and only whoever may write can read past it.
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        ) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA query_only = ON")
+            _check_newest(connection)
+            settings.check_identity(connection, identity)
+            yield connection
+    except (ForeignDatabase, sqlite3.Error) as error:
+        raise DatabaseUnusable(f"{path}: {error}") from error
+
+
+def _check_newest(connection: sqlite3.Connection) -> None:
+    if check(connection) < len(migrations()):
+        raise ForeignDatabase("its tables are older than this program; start the desk once, it brings them up")
 
 
 class Database:

@@ -193,6 +193,7 @@ def move_chat(connection: sqlite3.Connection, old: int, new: int) -> None:
     connection.execute("UPDATE orders SET chat_id = ?, card_message_id = NULL WHERE chat_id = ?", (new, old))
     connection.execute("UPDATE approvals SET chat_id = ? WHERE chat_id = ?", (new, old))
     connection.execute("UPDATE outbox SET chat_id = ? WHERE chat_id = ? AND state <> 'sent'", (new, old))
+    connection.execute("UPDATE stock_watches SET chat_id = ? WHERE chat_id = ?", (new, old))
 
 
 def notice_stranger(

@@ -19,6 +19,17 @@ class Letter:
     created_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class InChat:
+    """A code that stands in a chat: the letter that brought it, and the message it became."""
+
+    letter_id: int
+    chat_id: int
+    message_id: int
+    order_id: int
+    revision: int
+
+
 _COLUMNS = (
     "id, dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts, repeated, attempts, created_at"
 )
@@ -141,6 +152,25 @@ def oldest(connection: sqlite3.Connection) -> int | None:
     """Since when (unix ms) the oldest letter waits, or None if none does."""
     (since,) = connection.execute("SELECT min(created_at) FROM outbox WHERE state IN ('pending', 'sending')").fetchone()
     return since if since is None else int(since)
+
+
+def codes_in_chats(connection: sqlite3.Connection, sent_before: int, limit: int) -> list[InChat]:
+    """The codes that were sent before that moment and still stand in their chats, the oldest first.
+
+    A copy that may have arrived without its answer is not among them: nobody knows its number.
+    """
+    rows = connection.execute(
+        "SELECT id AS letter_id, chat_id, message_id, order_id, revision FROM outbox WHERE kind = 'code'"
+        " AND state = 'sent' AND erased_at IS NULL AND sent_at < ? AND message_id IS NOT NULL"
+        " ORDER BY sent_at LIMIT ?",
+        (sent_before, limit),
+    )
+    return [InChat(**row) for row in map(dict, rows)]
+
+
+def erased(connection: sqlite3.Connection, letter_id: int, now: int) -> None:
+    """The code of a letter stands in its chat no more, or is out of reach."""
+    connection.execute("UPDATE outbox SET erased_at = ? WHERE id = ?", (now, letter_id))
 
 
 def forget(connection: sqlite3.Connection, sent_before: int) -> int:

@@ -30,6 +30,10 @@ RESTORE_NEWS: Final = "restore_news"
 """What the admins are to hear of it (JSON); absent once they know."""
 
 
+DIGEST: Final = "digest"
+"""The latest week (its first and last day) that the admins were told of."""
+
+
 def check_identity(connection: sqlite3.Connection, identity: str) -> None:
     """Let the books of this desk pass, and those of no desk yet; an empty `identity` asks nothing.
 

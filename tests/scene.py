@@ -208,6 +208,7 @@ def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str
         "limits": {"confirm_above": MOST},
         "ordering": {"cancel_before_expiry": 0},
         "backup": {"every": 0},
+        "alerts": {"low_balance": 0, "low_disk": 0},
         "logging": {"level": "WARNING"},
     }
     for name, more in sections.items():

@@ -9,18 +9,19 @@ from typing import Final
 from cachetools import TTLCache
 from telegram import InlineKeyboardMarkup
 
-from bot.chat import keyboards, texts
-from bot.chat.keyboards import Row
+from bot.chat import keyboards, report_texts, texts
+from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
-from bot.services import approvals, spending, tracking
+from bot.domain.periods import parse_period
+from bot.services import approvals, reports, spending, tracking
 from bot.services.desk import Desk
-from storage import members, orders
+from storage import buttons, members, orders, watches
 from storage.approvals import Approval, ApprovalState
 from storage.buttons import ANYBODY, Facts
 from storage.orders import Order
-from storage.outbox import Letter
+from storage.outbox import InChat, Letter
 
 _KEYBOARDS_KEPT: Final = 1000
 _KEPT_SECONDS: Final = keyboards.LIVES_FOR / 2000
@@ -66,6 +67,8 @@ class Deliverer:
             NoticeKind.LIMIT: self._limit,
             NoticeKind.APPROVAL: self._approval,
             NoticeKind.ANSWERED: self._answered,
+            NoticeKind.DIGEST: self._digest,
+            NoticeKind.STOCK: self._stock,
             NoticeKind.ALERT: self._alert,
             NoticeKind.TEXT: self._text,
         }
@@ -75,6 +78,19 @@ class Deliverer:
         outcome = await self._writers[letter.notice.kind](letter)
         if isinstance(outcome, Delivered):
             self._keyboards.pop(letter.id, None)
+        return outcome
+
+    async def take_back(self, told: InChat) -> Delivery:
+        """Edit a code out of its message, which goes on saying whose order it was; a message that cannot be edited
+        is deleted.
+        """
+        subject = await self._of_order(told.order_id)
+        order = subject.order
+        keyboard = await keyboards.make(self._desk, order.member_id, keyboards.for_code(order, None))
+        text = texts.code_taken_back(order, subject.orderer)
+        outcome = await self._sender.edit(told.chat_id, told.message_id, text, keyboard)
+        if isinstance(outcome, Rejected):
+            return await self._sender.delete(told.chat_id, told.message_id)
         return outcome
 
     async def _number(self, letter: Letter) -> Delivery:
@@ -166,6 +182,26 @@ class Deliverer:
     async def _alert(self, letter: Letter) -> Delivery:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
 
+    async def _digest(self, letter: Letter) -> Delivery:
+        """The week as the books have it when the letter leaves, with the way to its picture."""
+        week = str(letter.notice.facts.get("period") or "")
+        report = await reports.spend(self._desk, parse_period(week, reports.today(self._desk)))
+        rows: list[Row] = [[keyboards.command("As a picture", "spend", week)]]
+        return await self._send(letter, report_texts.digest(report), buttons.ANYBODY, rows)
+
+    async def _stock(self, letter: Letter) -> Delivery:
+        """What somebody watched for, with a button that names the watch and no price."""
+        facts = letter.notice.facts
+        watch_id, stock = int(facts.get("watch") or 0), facts.get("stock")
+        kept = await self._desk.database.read(lambda connection: watches.get(connection, watch_id))
+        if kept is None:
+            return Delivered(None)  # ended by its member meanwhile, or a day old
+        name = await self._desk.database.read(lambda connection: members.name_of(connection, kept.member_id))
+        left = stock if isinstance(stock, int) else None
+        text = report_texts.stock_news(kept, name or str(kept.member_id), int(facts.get("price") or 0), left)
+        order: Row = [Press("Order it", "order_watched", {"watch": watch_id}, keyboards.PRIMARY)]
+        return await self._send(letter, text, kept.member_id, [order])
+
     async def _text(self, letter: Letter) -> Delivery:
         """An answer that could not leave at once, with the buttons and the reply it was meant to have."""
         facts = letter.notice.facts
@@ -200,7 +236,9 @@ class Deliverer:
         )
 
     async def _subject(self, notice: Notice) -> _Subject:
-        order_id = notice.order_id or 0
+        return await self._of_order(notice.order_id or 0)
+
+    async def _of_order(self, order_id: int) -> _Subject:
 
         def look(connection: sqlite3.Connection) -> _Subject:
             order = orders.get(connection, order_id)

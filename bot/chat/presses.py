@@ -5,7 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.chat import failures, keyboards, texts
-from bot.chat.commands import administration, approving, browsing, history, ordering, people, reporting
+from bot.chat.commands import (
+    administration,
+    approving,
+    browsing,
+    history,
+    ordering,
+    people,
+    reporting,
+    watching,
+)
 from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
@@ -187,6 +196,8 @@ ACTIONS: Mapping[str, Command] = {
         _action("keep", Role.OPERATOR, _keep),
         _action("again", Role.OPERATOR, _again),
         _action("admit", Role.ADMIN, _admit),
+        _action("order_watched", Role.OPERATOR, watching.order_watched),
+        _action("unwatch", Role.OPERATOR, watching.unwatch),
         _action("turn_down", Role.ADMIN, _turn_down),
         _action("audit_page", Role.ADMIN, reporting.audit_page),
         _action("approve", Role.APPROVER, _approve),

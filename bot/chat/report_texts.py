@@ -14,12 +14,15 @@ from bot.domain.periods import Period
 from bot.services.reports import By, Report, Totals
 from storage.audit import DESK, Line
 from storage.reports import Row, Told
+from storage.watches import Watch
 
 _LONGEST_CAPTION: Final = 1024
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
-_MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held"})
-_NOT_SHOWN: Final = frozenset({"country", "platform", "key"})
+_MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below"})
+_NOT_SHOWN: Final = frozenset({"note", "key"})
+"""Details of a line that its order shows anyway."""
+
 
 AUDIT_WORDS: Mapping[str, str] = {
     "access.ask": "asked to come in",
@@ -34,7 +37,6 @@ AUDIT_WORDS: Mapping[str, str] = {
     "member.allow": "let in",
     "member.revoke": "took off the list",
     "member.role": "changed the role of",
-    "order.again": "asked for a fresh number after",
     "order.cancel": "canceled",
     "order.cancel_later": "planned the cancel of",
     "order.canceled": "noted the end of",
@@ -46,15 +48,17 @@ AUDIT_WORDS: Mapping[str, str] = {
     "order.missing": "missed at SMSCode",
     "order.overcharge": "booked a higher price for",
     "order.place": "ordered",
-    "order.placed": "rented the number of",
     "order.refund": "booked the refund of",
     "order.refuse": "could not place",
     "order.release": "released the hold of",
+    "order.reserve": "put money aside for",
     "order.resend": "asked for another SMS on",
     "order.resolve": "decided about",
     "order.strange": "noted a strange status of",
     "order.unclear": "had no clear answer about",
     "report.export": "exported orders",
+    "stock.unwatch": "stopped watching for",
+    "stock.watch": "watches for",
     "webhook.register": "registered the webhook",
 }
 """What somebody did, by the audit's word for it; a new word is shown as it is."""
@@ -205,6 +209,56 @@ def _detail(line: Line) -> str:
         if name not in _NOT_SHOWN and value not in (None, "")
     ]
     return f" · {', '.join(shown)}" if shown else ""
+
+
+# The stock watch
+
+
+def watching(kept: Watch, days: int) -> str:
+    """A new watch."""
+    return (
+        f"I tell you here, once, when {_wanted(kept)}. After {days} days I stop looking. "
+        "/watch lists what you wait for."
+    )
+
+
+def there_already(kept: Watch, price: int) -> str:
+    """What was to be watched for is on sale now."""
+    return f"{escape(kept.platform)} in {escape(kept.country)} is in stock now, from {format_amount(price)}."
+
+
+def stock_news(kept: Watch, name: str, price: int, stock: int | None) -> str:
+    """What somebody has waited for."""
+    left = "" if stock is None else f", {stock} left"
+    return (
+        f"🛒 {texts.mention(kept.member_id, name)}: {escape(kept.platform)} in {escape(kept.country)} is in stock, "
+        f"from {format_amount(price)}{left}. I no longer look for it."
+    )
+
+
+def watch_list(kept: Sequence[Watch], zone: ZoneInfo) -> str:
+    """What a member waits for."""
+    if not kept:
+        return "You wait for nothing. Start with <code>/watch whatsapp indonesia below=4000</code>"
+    lines = [
+        f"{escape(one.platform)} in {escape(one.country)}"
+        f"{'' if one.below is None else f', at most {format_amount(one.below)}'}"
+        f" · until {from_milliseconds(one.expires_at).astimezone(zone):%d %b %H:%M}"
+        for one in kept
+    ]
+    return "\n".join(["<b>I look for</b>", *lines])
+
+
+def watch_ended(ended: Watch | None) -> str:
+    """A watch that its member has ended."""
+    if ended is None:
+        return "You have no such watch; it may be over. /watch lists those you have."
+    return f"I no longer look for {escape(ended.platform)} in {escape(ended.country)}."
+
+
+def _wanted(kept: Watch) -> str:
+    price = "" if kept.below is None else f" for at most {format_amount(kept.below)}"
+    return f"{escape(kept.platform)} in {escape(kept.country)} is in stock{price}"
 
 
 # Pieces

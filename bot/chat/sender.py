@@ -150,6 +150,7 @@ class Sender:
                 chat_id,
                 picture,
                 text,
+                filename="picture.png",
                 parse_mode=parse_mode,
                 reply_markup=keyboard,
                 message_thread_id=thread_id,

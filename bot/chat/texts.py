@@ -498,6 +498,17 @@ def code_held(order: Order, orderer: str) -> str:
     )
 
 
+def code_taken_back(order: Order, orderer: str) -> str:
+    return "\n".join(
+        [
+            "🔑 The code that stood here has had its time and was taken out.",
+            _order_line(order),
+            _number_line(order),
+            f"for {escape(orderer)}{_note(order)}",
+        ]
+    )
+
+
 def ended(order: Order, facts: Facts) -> str:
     """How an order ended and what comes back; `facts["code"]` says whether it had a code."""
     back, had_code = int(facts.get("refunded") or 0), bool(facts.get("code"))
@@ -745,8 +756,14 @@ def kept() -> str:
 
 _ALERTS: Mapping[str, str] = {
     "access": "{name} (<code>{user}</code>) asks to come in. First words: {words}",
-    "unclear": "Order #{order} is unclear: {reason}. Its hold stays while I look for evidence.",
-    "charged": "Order #{order} was charged, but its number never reached us. It is in the SMSCode dashboard.",
+    "unclear": (
+        "Order #{order} is unclear: {reason}. Its hold stays while I look for evidence. Nothing to do yet: I tell what "
+        "it was, or ask; <code>/resolve {order}</code> shows what is known."
+    ),
+    "charged": (
+        "Order #{order} was charged, but its number never reached us. It is in the SMSCode dashboard: give its number "
+        "to the member there, or cancel it there."
+    ),
     "decide": (
         "Order #{order} needs your word: the balance was {before} before it and is {balance} now, which proves "
         "nothing. Look into the SMSCode dashboard, then send <code>/resolve {order} charged</code> or "
@@ -792,13 +809,36 @@ _ALERTS: Mapping[str, str] = {
         "I cannot listen on {address}: {reason}. SMSCode's events do not reach me, so I look for codes at the usual "
         "pace. Free the address or change web.listen; I try again by myself."
     ),
-    "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
-    "dead_answer": "A message ({kind}) could not be delivered: {reason}",
-    "code_elsewhere": "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here.",
+    "dead": (
+        "A message ({kind}, order #{order}) could not be delivered: {reason}. <code>/audit #{order}</code> shows whose "
+        "order it is; tell them, or ask them to open a chat with me and press Start."
+    ),
+    "dead_answer": (
+        "A message ({kind}) could not be delivered: {reason}. If somebody waits for an answer, let them open a chat "
+        "with me, press Start and send their command again."
+    ),
+    "code_elsewhere": (
+        "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here. Please pass it "
+        "on: <code>/audit #{order}</code> shows whose it is."
+    ),
+    "low_balance": (
+        "The SMSCode account has {balance} left, less than {price}. Top it up before orders are refused for it. I say "
+        "this once until it has recovered; alerts.low_balance sets the level."
+    ),
+    "low_disk": (
+        "Only {free} MiB are free on the disk of my database. Make room: once it is full I order nothing more and "
+        "cannot keep codes. I say this once until there is room again."
+    ),
     "second_bot": ("Another bot runs with my token. New orders are stopped. Stop the other one, then send /resume."),
     "token": "SMSCode rejects the token. Put the right one into the configuration and restart me.",
-    "books": "The books disagree: {reason}. New orders are stopped until somebody has looked and sent /resume.",
-    "worker": "A part of me ({worker}) failed and was restarted: {reason}",
+    "books": (
+        "The books disagree: {reason}. New orders are stopped. Run <code>otpdesk check</code>, restore a backup if it "
+        "says so, then send /resume."
+    ),
+    "worker": (
+        "A part of me ({worker}) failed and was restarted: {reason}. Nothing to do if that stays the only time; else "
+        "look into the log, restart me, and report what the log says."
+    ),
 }
 
 

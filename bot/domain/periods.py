@@ -14,10 +14,9 @@ LONGEST: Final = 366
 EVERYDAY: Final = ("today", "yesterday", "week", "month")
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NAMES: Final = (*EVERYDAY, "last week", "last month", *_WEEKDAYS)
-_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", re.ASCII)
-_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})", re.ASCII)
+_DAY: Final = re.compile(r"(2[01][0-9]{2})-([0-9]{1,2})-([0-9]{1,2})", re.ASCII)
+_MONTH: Final = re.compile(r"(2[01][0-9]{2})-([0-9]{1,2})", re.ASCII)
 _SHORTEST: Final = 3
-_YEARS: Final = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,14 @@ def parse_period(typed: str, today: date) -> Period:
 
 
 def is_period(typed: str, today: date) -> bool:
-    """Whether that can be read as a period."""
+    """Whether that can be read as a period.
+
+    Raises:
+        WrongUsage: it is written like one, but is no day of the calendar.
+    """
     try:
         parse_period(typed, today)
-    except (UnknownName, WrongUsage):
+    except UnknownName:
         return False
     return True
 
@@ -119,7 +122,7 @@ def _dated(text: str) -> Period | None:
         return None
     year, month, *day = map(int, match.groups())
     try:
-        found = date(year if year in _YEARS else 0, month, day[0] if day else 1)
+        found = date(year, month, day[0] if day else 1)
     except ValueError:
         raise WrongUsage(f"“{text}” is not in the calendar; write a day such as 2026-03-14") from None
     return Period(found, found) if day else _month(found)

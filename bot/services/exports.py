@@ -5,14 +5,14 @@ import io
 import sqlite3
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import tzinfo
-from typing import Final
+from datetime import date, tzinfo
+from typing import Final, TextIO
 
 from bot.clock import from_milliseconds
 from bot.domain.periods import Period
 from bot.services.desk import Desk
 from bot.services.reports import By, Report, Totals
-from storage import reports
+from storage import audit, reports
 from storage.reports import Row
 
 PAGE: Final = 500
@@ -87,6 +87,15 @@ async def count(desk: Desk, period: Period) -> int:
     return await desk.database.read(lambda connection: reports.count_orders(connection, first, last))
 
 
+async def note(desk: Desk, admin_id: int, period: Period, orders: int) -> None:
+    """Write into the audit that somebody takes a period's orders out of the desk."""
+    await desk.transact(
+        lambda connection: audit.write(
+            connection, desk.now, admin_id, "report.export", period=str(period), orders=orders
+        )
+    )
+
+
 async def order_pages(desk: Desk, period: Period) -> AsyncIterator[tuple[int, str]]:
     """The lines of a period's orders, page by page, each with how many orders it holds."""
     for day in period.days:
@@ -98,6 +107,33 @@ async def order_pages(desk: Desk, period: Period) -> AsyncIterator[tuple[int, st
 
 def _page(day: str, after: int) -> Callable[[sqlite3.Connection], list[Row]]:
     return lambda connection: reports.export_page(connection, day, after, PAGE)
+
+
+def write_all(
+    connection: sqlite3.Connection,
+    period: Period | None,
+    zone: tzinfo,
+    out: TextIO,
+    tell: Callable[[int, int], None],
+) -> int:
+    """Write an export of the period (None: of everything) and return how many orders it has.
+
+    Each page is a read of its own, short enough not to hold up a desk that runs beside it. `tell` hears how many of
+    how many orders are written.
+    """
+    if period is None:
+        days = reports.days_with_orders(connection)
+        first, last = map(date.fromisoformat, days) if days else (date.min, date.min)
+        period = Period(first, last)
+    total, done = reports.count_orders(connection, str(period.first), str(period.last)), 0
+    out.write(header())
+    for day in period.days:
+        after = 0
+        while page := reports.export_page(connection, day, after, PAGE):
+            out.write(order_lines(page, zone))
+            done, after = done + len(page), int(page[-1]["id"] or 0)
+            tell(done, max(total, done))
+    return done
 
 
 def report_csv(report: Report) -> str:

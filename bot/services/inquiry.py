@@ -42,7 +42,7 @@ async def understand(desk: Desk, typed: str, replied: Question | None = None) ->
     """Read `[person|number|#order] [period]`, the two in any order; a reply says whom or what where words do not.
 
     Raises:
-        UnknownName: there is no such person, order or number here, with the nearest names.
+        UnknownName: there is no such person, order or number here, with the nearest names. WrongUsage: no such day.
     """
     who, period = _parted(typed, reports.today(desk))
     subject = await desk.database.read(lambda connection: _subject(connection, who, replied))

@@ -22,6 +22,9 @@ _MARGIN: Final = 0.5
 _COMMANDS_SHARE: Final = 0.2
 """The part of the budget that watching leaves to commands."""
 
+_IDLE_SHARE: Final = 0.5
+"""The part of the budget up to which it counts as idle."""
+
 
 class RequestBudget:
     """At most `per_minute` requests in any minute, commands first, with one pause for all."""
@@ -46,6 +49,11 @@ class RequestBudget:
         """Requests that left within the last minute."""
         self._forget_old()
         return len(self._sent)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is plenty left: what can wait as well leaves only then."""
+        return self._clock.monotonic() >= self._paced_until and self.used < self.per_minute * _IDLE_SHARE
 
     @property
     def pause_left(self) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from bot.services import approvals, evidence
 from bot.services.desk import Desk
-from storage import buttons, inbox, members, orders, outbox
+from storage import buttons, inbox, members, orders, outbox, watches
 from storage.database import heartbeat_of
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Housekeeping:
             inbox.forget(connection, now - _INBOX_KEPT)
             outbox.forget(connection, now - _OUTBOX_KEPT)
             buttons.forget(connection, now - _DAY)
+            watches.forget(connection, now)
             members.forget_strangers(connection, now - _STRANGERS_KEPT)
             members.forget_temporary_limits(connection, now - _DAY)
             return purged

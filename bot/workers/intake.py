@@ -24,6 +24,9 @@ _CONFLICT_PAUSE: Final = 5.0
 _TOKEN_PAUSE: Final = 30.0
 _REJECTIONS_BEFORE_EXIT: Final = 3
 _FIRST_PAUSE: Final = 1.0
+_HOUR: Final = 3_600_000
+"""Milliseconds in which a second bot is told of once, however often that makes this one start anew."""
+
 _LONGEST_PAUSE: Final = 30.0
 
 _LONGEST_TURN: Final = 90.0
@@ -103,7 +106,7 @@ class Intake:
         if self._conflicts == 2:
             await access.pause(self._desk, audit.DESK, "another bot runs with this token")
             await self._desk.transact(
-                lambda connection: self._desk.alert(connection, f"second:{self._desk.now}", what="second_bot")
+                lambda connection: self._desk.alert(connection, f"second:{self._desk.now // _HOUR}", what="second_bot")
             )
         if self._conflicts >= _CONFLICTS_BEFORE_EXIT:
             raise Fatal("another bot runs with this token; stop one of the two")

@@ -281,6 +281,7 @@ RENDERINGS: Mapping[str, Rendering] = {
         for code in (nasty, None)
         for text in (nasty * 50, None)
     ],
+    "code_taken_back": lambda nasty: texts.code_taken_back(an_order(nasty), nasty),
     "ended": in_every_state(
         lambda order: "".join(
             texts.ended(order, {"refunded": back, "assumed": 1, "code": code, "open": is_open, "late": late})

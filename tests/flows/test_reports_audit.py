@@ -31,12 +31,13 @@ async def test_one_command_tells_who_used_a_number_when_and_why(scene: Scene) ->
 
 async def test_a_person_a_day_a_reply_and_everything(scene: Scene) -> None:
     await scene.order()
-    for typed in ("omar", "Omar today", str(OMAR), f"week @omar {''}"):
+    for typed in ("omar", "Omar today", str(OMAR), "week @omar"):
         page = await scene.ask(ADA, f"/audit {typed}", "Omar ordered #1")
         assert "Ada let in Omar" in page.text
-    said = scene.say(OMAR, "/whoami")
-    card = await scene.hears("Telegram id", OMAR)
-    del said, card
+    card = next(message for message in scene.telegram.chats[OMAR].visible() if "📱" in message.text)
+    await scene.ask(ADA, f"/allow {OMAR} admin", "an admin now")
+    scene.say(OMAR, "/audit", reply_to=card.message_id)
+    await scene.hears("Audit · #1", OMAR)
     everything = await scene.ask(ADA, "/audit", "Omar ordered #1")
     assert "Sat 14 Mar 2026" in everything.text
     assert "Nothing about that" in (await scene.ask(ADA, "/audit 2026-03-13", "Audit · Fri 13 Mar 2026")).text
@@ -72,7 +73,7 @@ async def test_wrong_questions_lead_to_right_ones_and_nobody_else_may_ask(scene:
         "#99": "#99",
         "+6281200000000": "No order of this desk had the number +6281200000000",
         "nobody at all": "I know no member, order, number or day",
-        "2026-02-31": "I know no member, order, number or day",
+        "2026-02-31": "“2026-02-31” is not in the calendar",
         "x" * 1001: "That is too long",
     }
     for typed, answer in wrong.items():

@@ -155,6 +155,8 @@ OVERRIDES: dict[str, tuple[str, str, object]] = {
     "OTPDESK_SMSCODE__WEBHOOK_SECRET": ("smscode.signing_secret", "s" * 16, "s" * 16),
     "OTPDESK_BACKUP__EVERY": ("backup.every", "0", 0),
     "OTPDESK_RETENTION__CODES": ("retention.codes", "3600", 3600),
+    "OTPDESK_ALERTS__LOW_BALANCE": ("alerts.low_balance", "75000", 75_000),
+    "OTPDESK_REPORTS__WEEKLY_DIGEST": ("reports.weekly_digest", "true", True),
     "OTPDESK_LOGGING__LEVEL": ("logging.level", "DEBUG", "DEBUG"),
 }
 
@@ -351,6 +353,10 @@ WRONG: list[tuple[str, str, str]] = [
     ("backup", "keep = 0", "expected a whole number from 1 to 1000"),
     ("backup", "folder = 5", "expected a path in quotes"),
     ("retention", "codes = 59", "expected whole seconds from 60 to 2592000"),
+    ("retention", "chat = 169201", "expected whole seconds from 0 to 169200"),
+    ("alerts", "low_balance = -1", "expected a whole amount of rupiah"),
+    ("alerts", "low_disk = true", "expected a number, not true or false"),
+    ("reports", 'weekly_digest = "monday"', "expected true or false"),
     ("logging", 'level = "CHATTY"', "expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ("logging", 'format = "xml"', "expected 'console' or 'json'"),
 ]

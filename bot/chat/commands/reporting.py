@@ -13,7 +13,6 @@ from bot.domain.periods import EVERYDAY, LONGEST, Period, parse_period
 from bot.services import exports, inquiry, plots, reports
 from bot.services.inquiry import Subject
 from bot.services.reports import By, Report
-from storage import audit as audit_lines
 from storage import members
 from storage.reports import Place, Question
 
@@ -79,11 +78,7 @@ async def export(visit: Visit) -> None:
     elif count > _MOST_EXPORTED:
         await visit.answer(report_texts.too_many_to_export(count, _MOST_EXPORTED))
     else:
-        await visit.desk.transact(
-            lambda connection: audit_lines.write(
-                connection, visit.desk.now, visit.member.user_id, "report.export", period=str(period), orders=count
-            )
-        )
+        await exports.note(visit.desk, visit.member.user_id, period, count)
         content, collected = await _collect(visit, period, count)
         name = f"orders-{period}.csv"
         await visit.answer_with_file(name, content, report_texts.exported(collected, period))
@@ -119,7 +114,7 @@ async def audit(visit: Visit) -> None:
     if asked.digits is not None and not asked.question.orders:
         await visit.answer(report_texts.no_such_number(asked.digits))
         return
-    await _show_audit(visit, asked.question, _title(asked), None)
+    await visit.answer(*await _audit(visit, asked.question, _title(asked), None))
 
 
 async def audit_page(visit: Visit) -> None:
@@ -134,10 +129,10 @@ async def audit_page(visit: Visit) -> None:
         ends=numbers.get("ends"),
     )
     behind = Place(numbers["at"], numbers["id"]) if "at" in numbers else None
-    await _show_audit(visit, question, str(facts.get("title") or ""), behind)
+    await visit.replace(*await _audit(visit, question, str(facts.get("title") or ""), behind))
 
 
-async def _show_audit(visit: Visit, question: Question, title: str, behind: Place | None) -> None:
+async def _audit(visit: Visit, question: Question, title: str, behind: Place | None) -> tuple[str, list[Row]]:
     lines, more = await inquiry.page(visit.desk, question, behind)
     names = await visit.desk.database.read(members.names)
     zone = visit.desk.settings.limits.zone
@@ -148,8 +143,7 @@ async def _show_audit(visit: Visit, question: Question, title: str, behind: Plac
         row.append(Press("Older", "audit_page", {**facts, "at": last.at, "id": last.id}))
     if behind is not None:
         row.append(Press("Newest", "audit_page", facts))
-    page = report_texts.audit_page(title, lines, names, zone, first=behind is None)
-    await visit.replace(page, [row])
+    return report_texts.audit_page(title, lines, names, zone, first=behind is None), [row]
 
 
 def _listed(question: Question) -> str | None:

@@ -4,7 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.chat import parsing, texts
-from bot.chat.commands import administration, approving, history, limits, ordering, people, reporting, viewing
+from bot.chat.commands import (
+    administration,
+    approving,
+    history,
+    limits,
+    ordering,
+    people,
+    reporting,
+    viewing,
+    watching,
+)
 from bot.chat.visit import Visit
 from bot.domain.access import Role
 
@@ -123,6 +133,14 @@ COMMANDS: tuple[Command, ...] = (
         ("/approve 3",),
     ),
     Command("decline", Role.APPROVER, approving.decline, "REQUEST", "say no to somebody's order", ("/decline 3",)),
+    Command(
+        "watch",
+        Role.OPERATOR,
+        watching.watch,
+        "[platform country [below=PRICE]]",
+        "hear once when it is in stock, or that cheap; alone: what you wait for",
+        ("/watch whatsapp indonesia below=4000", "/watch telegram vietnam", "/watch"),
+    ),
     Command("status", Role.ADMIN, administration.status, "", "how the desk, SMSCode and the webhooks stand"),
     Command("users", Role.ADMIN, people.users, "", "who is on the list"),
     Command(
