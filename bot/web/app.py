@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ _TAKEN: Final = Response(status_code=HTTPStatus.NO_CONTENT)
 class Door:
     """Where Telegram brings updates: the secret that each must carry, and what puts it into the inbox."""
 
-    secret: str
+    secret: str = field(repr=False)
     keep: Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
 
 

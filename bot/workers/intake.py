@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cachetools import TTLCache
 
+from bot import logs
 from bot.domain.errors import BotTokenRejected, ChatUnreachable, SecondBot, WebhookSet
 from bot.services import access
 from bot.services.desk import Desk
@@ -173,6 +174,7 @@ class Reception(Inlet):
     def __init__(self, desk: Desk, url: str, hook: Hook, look: Look) -> None:
         super().__init__(desk)
         self.secret = secrets.token_urlsafe(32)
+        logs.conceal(self.secret)
         self._url = url
         self._hook = hook
         self._look = look
