@@ -24,13 +24,14 @@ from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Call, Note, Wire
+from bot.web.app import UPDATES, Door
 from bot.web.server import Website
 from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
 from bot.workers.eraser import Eraser
 from bot.workers.housekeeping import Housekeeping
-from bot.workers.intake import Intake
+from bot.workers.intake import Intake, Reception
 from bot.workers.lookout import Lookout
 from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
@@ -130,21 +131,26 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
 
 
 def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
+    web = desk.settings.web
+    reception = None
+    if desk.settings.telegram.mode == "webhook":
+        reception = Reception(desk, f"{web.public_url}{UPDATES}", chat.receive_at, chat.received_at)
+    inlet = reception or Intake(desk, chat.fetch, chat.receive_nowhere)
     workers = [
-        Worker("intake", Intake(desk, chat.fetch).run),
+        Worker("intake", inlet.run),
         Worker("dispatch", Dispatch(desk, chat.handle).run),
         Worker("watcher", Watcher(desk).run),
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
         Worker("caretaker", Caretaker(desk).run),
     ]
-    web = desk.settings.web
     if web.address is not None:
-        workers.append(Worker("website", Website(desk, web.address).run))
+        door = Door(reception.secret, reception.keep) if reception else None
+        workers.append(Worker("website", Website(desk, web.address, door).run))
         workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
     if desk.settings.retention.chat:
         workers.append(Worker("eraser", Eraser(desk, chat.deliver.take_back).run))
-    if web.public_url:
+    if web.public_url and desk.settings.smscode.signing_secret:
         workers.append(Worker("registrar", Registrar(desk).run))
     return workers
 

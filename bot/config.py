@@ -185,7 +185,7 @@ class Telegram(_WithToken):
     """How to reach Telegram."""
 
     base_url: Server = "https://api.telegram.org"
-    mode: Literal["polling"] = "polling"
+    mode: Literal["polling", "webhook"] = "polling"
 
     @property
     def bot_id(self) -> str:
@@ -419,10 +419,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_events(cls, web: Web, given: ValidationInfo) -> Web:
         """An address to send events to is only one if somebody listens there and can tell forged ones apart."""
-        smscode = given.data.get("smscode")
+        smscode, telegram = given.data.get("smscode"), given.data.get("telegram")
+        brought = telegram is not None and telegram.mode == "webhook"
+        if brought and not web.public_url:
+            raise ValueError('public_url is missing: with telegram.mode = "webhook" Telegram brings updates there')
         if web.public_url and not web.listen:
             raise ValueError("public_url needs listen: somebody has to be there when SMSCode sends its events")
-        if web.public_url and smscode is not None and not smscode.signing_secret:
+        if web.public_url and not brought and smscode is not None and not smscode.signing_secret:
             raise ValueError("public_url needs smscode.webhook_secret; make one: openssl rand -hex 32")
         return web
 

@@ -1,15 +1,21 @@
 """What is written about the work: structured lines without secrets.
 
 Secrets are taken out last, of every value that a finished line would hold, so that no library and no traceback can
-bring one in by another way.
+bring one in by another way. Tokens are known from the start; numbers, codes and SMS texts become known as SMSCode shows
+them (`conceal`), and the newest few thousand are remembered.
+
+Each command has an id, which stands in every line that is written because of it (`about`).
 """
 
 import contextlib
+import html
 import json
 import logging
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Iterable, MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
@@ -19,16 +25,50 @@ from bot.config import Logging
 
 _BOT_TOKEN = re.compile(r"\d{5,20}(?::|%3A)[A-Za-z0-9_-]{20,64}", re.IGNORECASE)
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s'\",\\]+")
+_FULL_NUMBER = re.compile(r"\+\d[\d ().-]{6,18}\d")
+_WORD = re.compile(r"[A-Za-z0-9]{3,}")
 _MASK = "***"
+_MOST_LEARNED: Final = 5000
+_MOST_PHRASES: Final = 1000
+_SHORTEST: Final = 3
+"""Characters; whatever is shorter would mask half of every line and is no code."""
+
 
 _CHATTY: Final = ("httpx", "httpcore", "telegram", "aiosqlite", "asyncio", "hpack", "uvicorn")
 """Libraries that would write addresses with the bot's token in them, or a line a statement."""
 
 _Event = MutableMapping[str, Any]
 
+_words: OrderedDict[str, None] = OrderedDict()
+_phrases: OrderedDict[str, None] = OrderedDict()
+# Logging is one for the whole process, and so is what it must not say.
+
+
+def conceal(*values: str | None) -> None:
+    """From now on let no line show these values: a code, an SMS, a phone number."""
+    for value in values:
+        plain = (value or "").strip().removeprefix("+")
+        if _WORD.fullmatch(plain):
+            _remember(_words, plain, _MOST_LEARNED)
+        elif len(plain) >= _SHORTEST:
+            for spelling in {*_spellings(plain), html.escape(plain), html.escape(plain, quote=False)}:
+                _remember(_phrases, spelling, _MOST_PHRASES)
+
+
+def _remember(kept: OrderedDict[str, None], value: str, most: int) -> None:
+    kept[value] = None
+    kept.move_to_end(value)
+    while len(kept) > most:
+        kept.popitem(last=False)
+
+
+def about(command: str | None) -> AbstractContextManager[None]:
+    """Let every line within name that command (`BOT-UPDATE`): by it a line, an order and a message belong together."""
+    return structlog.contextvars.bound_contextvars(command=command) if command else contextlib.nullcontext()
+
 
 class Redactor:
-    """Masks known secrets, however they are spelled, and whatever looks like a token."""
+    """Masks known secrets, however they are spelled, and whatever looks like a token or a whole phone number."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
@@ -39,7 +79,10 @@ class Redactor:
         """The text without secrets."""
         for spelling in self._spellings:
             text = text.replace(spelling, _MASK)
-        return _BEARER.sub(rf"\1{_MASK}", _BOT_TOKEN.sub(_MASK, text))
+        for phrase in _phrases:
+            text = text.replace(phrase, _MASK)
+        text = _BEARER.sub(rf"\1{_MASK}", _BOT_TOKEN.sub(_MASK, text))
+        return _WORD.sub(_unless_learned, _FULL_NUMBER.sub(_MASK, text))
 
     def __call__(self, _: Any, __: str, event: _Event) -> _Event:
         """Mask every value of an event, as the last step before it is written."""
@@ -76,6 +119,10 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.stream.write(self.format(lost) + self.terminator)
 
 
+def _unless_learned(word: re.Match[str]) -> str:
+    return _MASK if word[0] in _words else word[0]
+
+
 def _spellings(secret: str) -> tuple[str, ...]:
     """A secret as itself, inside a Python literal, inside JSON, and inside an address."""
     return secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")
@@ -90,6 +137,7 @@ def _processors(form: str, redactor: Redactor) -> list[Any]:
         )
     )
     return [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

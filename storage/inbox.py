@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NOBODY = 0
 """The user of an update that nobody in particular caused."""
@@ -13,7 +13,7 @@ class Arrival:
     """An update as it came. `message_id` and `callback_id` are what makes a command or a press act once."""
 
     update_id: int
-    body: str
+    body: str = field(repr=False)
     user_id: int = NOBODY
     chat_id: int | None = None
     message_id: int | None = None
@@ -26,7 +26,7 @@ class Pending:
 
     update_id: int
     user_id: int
-    body: str
+    body: str = field(repr=False)
 
 
 def store(connection: sqlite3.Connection, arrivals: Iterable[Arrival], now: int) -> int:

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -44,7 +44,7 @@ class Order:
     refund_assumed: bool
     balance_before: int | None
     remote_id: str | None
-    phone_number: str | None
+    phone_number: str | None = field(repr=False)
     remote_status: str | None
     expires_at: int | None
     card_message_id: int | None

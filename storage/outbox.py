@@ -31,7 +31,8 @@ class InChat:
 
 
 _COLUMNS = (
-    "id, dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts, repeated, attempts, created_at"
+    "id, dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts, repeated, attempts, created_at,"
+    " command"
 )
 
 
@@ -42,7 +43,8 @@ def put(connection: sqlite3.Connection, notice: Notice, now: int, *, repeated: b
     """
     inserted = connection.execute(
         "INSERT OR IGNORE INTO outbox (dedupe_key, chat_id, thread_id, kind, urgency, order_id, revision, facts,"
-        " repeated, not_before, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " repeated, not_before, created_at, command) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " coalesce((SELECT command_key FROM orders WHERE id = ?), ?))",
         (
             notice.dedupe_key,
             notice.chat_id,
@@ -55,6 +57,8 @@ def put(connection: sqlite3.Connection, notice: Notice, now: int, *, repeated: b
             int(repeated),
             now,
             now,
+            notice.order_id,
+            notice.command,
         ),
     )
     return inserted.rowcount == 1
@@ -188,5 +192,6 @@ def _letter(row: sqlite3.Row) -> Letter:
         revision=row["revision"],
         urgency=Urgency(row["urgency"]),
         facts=json.loads(row["facts"]),
+        command=row["command"],
     )
     return Letter(row["id"], notice, bool(row["repeated"]), row["attempts"], row["created_at"])

@@ -148,6 +148,7 @@ async def open_scene(
     clock: FastClock | None = None,
     members: bool = True,
     contract: Contract = "guide",
+    telegram_mode: str = "polling",
     **sections: dict[str, Any],
 ) -> AsyncIterator[Scene]:
     """Run a desk on the database in `folder`; `sections` override the configuration's sections.
@@ -161,7 +162,7 @@ async def open_scene(
     if contract == "official":
         sections["smscode"] = {"contract": "auto", **sections.get("smscode", {})}
     async with serve(telegram, sms, contract, webhooks) as (chat_url, api_url):
-        settings = configure(folder, telegram, chat_url, api_url, **sections)
+        settings = configure(folder, telegram, chat_url, api_url, telegram_mode, **sections)
         async with open_app(settings, clock) as app:
             run = asyncio.create_task(app.run(), name="desk")
             scene = Scene(clock, telegram, sms, settings, app, run, webhooks)
@@ -198,10 +199,12 @@ async def open_hurried_scene(
         yield opened
 
 
-def configure(folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str, **sections: Any) -> Settings:
+def configure(
+    folder: Path, telegram: TelegramWorld, chat_url: str, api_url: str, telegram_mode: str = "polling", **sections: Any
+) -> Settings:
     """The configuration of a desk between two simulators."""
     values: dict[str, dict[str, Any]] = {
-        "telegram": {"token": telegram.token, "base_url": chat_url},
+        "telegram": {"token": telegram.token, "base_url": chat_url, "mode": telegram_mode},
         "smscode": {"token": "sandbox", "base_url": api_url, "contract": "guide"},
         "access": {"owners": (ADA,)},
         "storage": {"path": folder / "desk.sqlite3"},

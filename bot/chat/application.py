@@ -1,8 +1,9 @@
 """Telegram, put together: the bot, the gate, the handlers, and what the workers need of them."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -63,12 +64,39 @@ class Chat:
         Raises:
             ChatError: with what it means for the desk.
         """
-        try:
+        with _in_our_terms():
             await self._connect()
             updates = await self.bot.raw_updates(offset)
-        except TelegramError as error:
-            raise in_our_terms(error) from error
         return [update for update in updates if isinstance(update, dict)] if isinstance(updates, list) else []
+
+    async def receive_at(self, url: str, secret: str) -> None:
+        """Have Telegram bring updates to `url`, with `secret` in the header; what waits comes along.
+
+        Raises:
+            ChatError: it could not be told, or does not take the address.
+        """
+        with _in_our_terms():
+            await self._connect()
+            await self.bot.receive_at(url, secret)
+
+    async def received_at(self) -> tuple[str, str]:
+        """Where Telegram brings updates, empty for nowhere, and what went wrong there last, empty if nothing did.
+
+        Raises:
+            ChatError: it could not be asked.
+        """
+        with _in_our_terms():
+            info = await self.bot.get_webhook_info()
+        return info.url, info.last_error_message or ""
+
+    async def receive_nowhere(self) -> None:
+        """Have Telegram keep updates until they are asked for; none is dropped.
+
+        Raises:
+            ChatError: it could not be told.
+        """
+        with _in_our_terms():
+            await self.bot.delete_webhook(drop_pending_updates=False)
 
     async def ask(self) -> None:
         """Ask Telegram for the least it can tell.
@@ -76,10 +104,8 @@ class Chat:
         Raises:
             ChatError: there is no answer, or none that helps.
         """
-        try:
+        with _in_our_terms():
             await self.bot.get_me()
-        except TelegramError as error:
-            raise in_our_terms(error) from error
 
     async def tell_directly(self, chat_ids: Sequence[int], text: str) -> bool:
         """Say something past the outbox, which the database carries; say whether it has reached anybody."""
@@ -112,6 +138,15 @@ class Chat:
         except Exception as error:  # PTB raises whatever the broken part makes it raise
             raise ValueError(f"not an update: {type(error).__name__}") from error
         await self.application.process_update(update)
+
+
+@contextlib.contextmanager
+def _in_our_terms() -> Iterator[None]:
+    """Raise what Telegram says as what it means for the desk."""
+    try:
+        yield
+    except TelegramError as error:
+        raise in_our_terms(error) from error
 
 
 def make_chat(desk: Desk, config: Telegram) -> Chat:

@@ -20,12 +20,14 @@ from telegram.ext import Defaults, ExtBot
 from telegram.request import HTTPXRequest
 
 from bot.config import Telegram
-from bot.domain.errors import BotTokenRejected, ChatError, ChatUnreachable, SecondBot
+from bot.domain.errors import BotTokenRejected, ChatError, ChatUnreachable, SecondBot, WebhookSet
 from bot.sms.client import trusted
 
 ALLOWED_UPDATES: Final = [UpdateType.MESSAGE, UpdateType.CALLBACK_QUERY, UpdateType.MY_CHAT_MEMBER]
 LONG_POLL_SECONDS: Final = 25
 _AT_ONCE: Final = 100
+_WEBHOOK_CONNECTIONS: Final = 40
+"""How many updates Telegram may bring at once: a flood of strangers must not queue before a member."""
 
 
 class DeskBot(ExtBot[None]):
@@ -42,6 +44,16 @@ class DeskBot(ExtBot[None]):
                 "allowed_updates": ALLOWED_UPDATES,
             },
             read_timeout=LONG_POLL_SECONDS + 10,
+        )
+
+    async def receive_at(self, url: str, secret: str) -> None:
+        """Have updates brought to `url`, each with `secret` in its header; what waits comes along."""
+        await self.set_webhook(
+            url,
+            secret_token=secret,
+            allowed_updates=ALLOWED_UPDATES,
+            max_connections=_WEBHOOK_CONNECTIONS,
+            drop_pending_updates=False,
         )
 
     async def close_connections(self) -> None:
@@ -91,7 +103,7 @@ def make_bot(config: Telegram, note: Note = _unnoted) -> DeskBot:
 def in_our_terms(error: TelegramError) -> ChatError:
     """What an error of `getUpdates` means for the desk."""
     if isinstance(error, Conflict):
-        return SecondBot(error.message)
+        return (WebhookSet if "webhook is active" in error.message else SecondBot)(error.message)
     if isinstance(error, InvalidToken | EndPointNotFound):
         return BotTokenRejected("Telegram does not know the bot token")
     if isinstance(error, RetryAfter):

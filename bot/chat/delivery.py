@@ -9,6 +9,7 @@ from typing import Final
 from cachetools import TTLCache
 from telegram import InlineKeyboardMarkup
 
+from bot import logs
 from bot.chat import keyboards, report_texts, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
@@ -122,6 +123,7 @@ class Deliverer:
         sms = await self._desk.database.read(lambda connection: orders.sms(connection, subject.order.id, revision))
         if sms is None:
             return Rejected(f"order {subject.order.id} has no SMS {revision}")
+        logs.conceal(sms.code, sms.text, subject.order.phone_number)
         text = texts.code(subject.order, sms, subject.orderer)
         return await self._send(letter, text, subject.order.member_id, keyboards.for_code(subject.order, sms.code))
 

@@ -125,7 +125,9 @@ class Visit:
 
     async def _leave_to_courier(self, chat_id: int, thread_id: int | None, facts: Facts, outcome: Delivery) -> None:
         key = f"answer:{self.key}:{chat_id}:{self.desk.now}"
-        notice = Notice(NoticeKind.TEXT, chat_id, key, thread_id=thread_id, urgency=Urgency.TALK, facts=facts)
+        notice = Notice(
+            NoticeKind.TEXT, chat_id, key, thread_id=thread_id, urgency=Urgency.TALK, facts=facts, command=self.key
+        )
         may_have_arrived = isinstance(outcome, TryLater) and outcome.may_have_arrived
         await self.desk.transact(
             lambda connection: outbox.put(connection, notice, self.desk.now, repeated=may_have_arrived)

@@ -275,6 +275,10 @@ class SecondBot(ChatError):
     """Another process asks for updates with the same token: one of the two must stop."""
 
 
+class WebhookSet(SecondBot):
+    """Telegram sends updates to an address, so they cannot be asked for: left from before, or another desk's."""
+
+
 class BotTokenRejected(ChatError):
     """Telegram does not know the bot token."""
 

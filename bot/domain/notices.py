@@ -65,7 +65,8 @@ class Notice:
     """One message to be delivered at least once.
 
     `dedupe_key` makes it at most one row; `order_id` and `revision` say what it is about; `facts` are small
-    values for the text, never a code.
+    values for the text, never a code. `command` is the command that it answers; of a notice about an order that is the
+    order's own, whatever stands here.
     """
 
     kind: NoticeKind
@@ -76,6 +77,7 @@ class Notice:
     revision: int | None = None
     urgency: Urgency = Urgency.CARD
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """An order's life: its states, what SMSCode shows of it, and what a fresh look at it means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -132,10 +132,10 @@ class RemoteOrder:
     remote_id: str
     raw_status: str
     status: RemoteStatus | None
-    phone_number: str | None = None
+    phone_number: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
-    code: str | None = None
-    text: str | None = None
+    code: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
     revision: int | None = None
     amount: int | None = None
     refunded: int | None = None
@@ -148,8 +148,8 @@ class Sms:
     """One SMS of an order: its number within the order, the code and, where known, the whole text."""
 
     revision: int
-    code: str | None
-    text: str | None = None
+    code: str | None = field(repr=False)
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

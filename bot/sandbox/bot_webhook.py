@@ -30,7 +30,7 @@ class WebhookCourier:
                 update = self._world.updates.first()
                 if update is None:
                     await self._world.updates.changed.wait(_PATIENCE_SECONDS)
-                elif await self._accepted(client, url, update):
+                elif not self._world.down and await self._accepted(client, url, update):
                     self._world.updates.remove(update)
                 else:
                     await asyncio.sleep(self._retry_seconds)

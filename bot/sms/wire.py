@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 
+from bot import logs
 from bot.clock import Clock
 from bot.domain.errors import API_ERRORS, AbuseGuard, ApiError, NotSent, RateLimited, SmsError, Unclear
 from bot.sms.budget import RequestBudget
@@ -39,6 +40,8 @@ _LONGEST_PAUSE: Final = 600.0
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _LONGEST_NUMBER: Final = 40
 """Digits; Python refuses to read an integer of thousands of them, and with it the order in the same answer."""
+
+_CONFIDENTIAL: Final = ("phone_number", "otp_code", "otp_message")
 
 _PAUSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -65,7 +68,7 @@ class Call:
 class Answer:
     """The `data` and the `meta` of a success, with the id that SMSCode's support can find the request by."""
 
-    data: Any
+    data: Any = field(repr=False)
     request_id: str | None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -107,6 +110,7 @@ class Wire:
         except SmsError as error:
             log.warning("%s %s failed: %s", call.method, call.path, error)
             raise
+        logs.conceal(*_confidential(answer.data))
         elapsed = self._clock.monotonic() - started
         log.info("%s %s took %.3f s, request %s", call.method, call.path, elapsed, answer.request_id)
         return answer
@@ -147,6 +151,13 @@ class Wire:
         if response.status_code in _PAUSING:
             asked = retry_after(response.headers.get("retry-after"), self._clock.now())
             self._budget.pause(asked if asked is not None else _DEFAULT_PAUSE)
+
+
+def _confidential(data: object) -> list[str]:
+    """What in an answer must never be in a log: numbers, codes and texts of orders."""
+    rows = data if isinstance(data, list) else [data]
+    found = (row.get(key) for row in rows if isinstance(row, dict) for key in _CONFIDENTIAL)
+    return [value if isinstance(value, str) else str(value) for value in found if value is not None]
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -1,13 +1,15 @@
-"""The routes: how the desk is, what it has counted, and the door for SMSCode's events.
+"""The routes: how the desk is, what it has counted, and the doors for SMSCode's events and Telegram's updates.
 
 An event is only a hint: it names an order to look at now, and nothing in it is believed or kept.
 """
 
 import asyncio
+import hmac
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,8 +29,12 @@ log = logging.getLogger(__name__)
 LARGEST_EVENT: Final = 64 * 1024
 """Bytes; an event of SMSCode has about one kilobyte."""
 
+LARGEST_UPDATE: Final = 1024 * 1024
+UPDATES: Final = "/telegram/webhook"
+SECRET_HEADER: Final = "x-telegram-bot-api-secret-token"  # noqa: S105 (the name of a header)
+
 _SLOWEST_EVENT: Final = 10.0
-"""Seconds for a whole event to arrive."""
+"""Seconds for a whole event or update to arrive."""
 
 _SLOWEST_LOOK: Final = 2.0
 _LARGEST_ID: Final = 2**63
@@ -39,17 +45,32 @@ _TAKEN: Final = Response(status_code=HTTPStatus.NO_CONTENT)
 """Also for a signed event that makes no sense: a refusal would be sent again, and ten of them end all delivery."""
 
 
-def web_app(desk: Desk) -> Starlette:
-    """The HTTP application over a running desk."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where Telegram brings updates: the secret that each must carry, and what puts it into the inbox."""
+
+    secret: str = field(repr=False)
+    keep: Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
+
+
+def web_app(desk: Desk, door: Door | None = None) -> Starlette:
+    """The HTTP application over a running desk; `door` is there when Telegram brings updates."""
     site = _Site(desk)
+    brought = [] if door is None else [Route(UPDATES, _Updates(door).take, methods=["POST"])]
     return Starlette(
         routes=[
+            *brought,
             Route("/healthz", site.health, methods=["GET"]),
             Route("/readyz", site.ready, methods=["GET"]),
             Route("/metrics", site.metrics, methods=["GET"]),
             Route(PATH, site.take_event, methods=["POST"]),
         ]
     )
+
+
+def _refused(status: HTTPStatus) -> Response:
+    """Turn somebody away and hang up: whatever they are still sending is not read."""
+    return Response(status_code=status, headers={"connection": "close"})
 
 
 class _Site:
@@ -93,12 +114,12 @@ class _Site:
             async with asyncio.timeout(_SLOWEST_EVENT):
                 body = await _whole_body(request)
         except (TimeoutError, ClientDisconnect):
-            return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
+            return _refused(HTTPStatus.REQUEST_TIMEOUT)
         if body is None:
-            return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not is_signed(body, request.headers.getlist(HEADER), self._secret):
             log.warning("an event without a valid signature was refused")
-            return Response(status_code=HTTPStatus.UNAUTHORIZED)
+            return _refused(HTTPStatus.UNAUTHORIZED)
         self._heed(_object(body))
         return _TAKEN
 
@@ -116,16 +137,50 @@ class _Site:
         self._desk.signals.watch.set()
 
 
+class _Updates:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._secret = door.secret.encode()
+
+    async def take(self, request: Request) -> Response:
+        """Put an update of Telegram into the inbox; it is confirmed only once it is on disk.
+
+        Whoever does not know the secret is turned away before a byte of the body is read.
+        """
+        given = request.headers.getlist(SECRET_HEADER)
+        if len(given) != 1 or not hmac.compare_digest(given[0].encode("latin-1"), self._secret):
+            log.warning("an update without the right secret was refused")
+            return _refused(HTTPStatus.UNAUTHORIZED)
+        try:
+            async with asyncio.timeout(_SLOWEST_EVENT):
+                body = await _whole_body(request, LARGEST_UPDATE)
+        except (TimeoutError, ClientDisconnect):
+            return _refused(HTTPStatus.REQUEST_TIMEOUT)
+        if body is None:
+            return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        update = _object(body)
+        if not update:
+            # A refusal would be sent again and again, and nothing behind it would come.
+            log.warning("an update that cannot be read was taken and passed over")
+            return Response(status_code=HTTPStatus.OK)
+        try:
+            await self._door.keep([update])
+        except sqlite3.Error:
+            log.exception("an update could not be kept; Telegram brings it again")
+            return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        return Response(status_code=HTTPStatus.OK)
+
+
 def _look(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT count(*) FROM settings").fetchone()
 
 
-async def _whole_body(request: Request) -> bytes | None:
+async def _whole_body(request: Request, largest: int = LARGEST_EVENT) -> bytes | None:
     """The bytes as they came; None as soon as they are too many, whatever `Content-Length` says."""
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_EVENT:
+        if len(body) > largest:
             return None
     return bytes(body)
 

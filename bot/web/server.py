@@ -11,7 +11,7 @@ import uvicorn
 
 from bot.config import Address
 from bot.services.desk import Desk
-from bot.web.app import web_app
+from bot.web.app import Door, web_app
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,9 @@ _HOUR: Final = 3_600_000
 class Website:
     """Listens where `web.listen` says. A port that is taken stops nothing else: it is told, and tried again."""
 
-    def __init__(self, desk: Desk, address: Address) -> None:
+    def __init__(self, desk: Desk, address: Address, door: Door | None = None) -> None:
         self._desk = desk
+        self._door = door
         self._address = address
 
     async def run(self) -> None:
@@ -44,7 +45,7 @@ class Website:
     async def _serve(self, listener: socket.socket) -> None:
         server = _Server(
             uvicorn.Config(
-                web_app(self._desk),
+                web_app(self._desk, self._door),
                 http="h11",
                 ws="none",
                 lifespan="off",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from bot import logs
 from bot.domain.notices import (
     Delivered,
     Delivery,
@@ -107,15 +108,18 @@ class Courier:
         self._desk.signals.outbox.set()
 
     async def _carry(self, letter: Letter) -> None:
-        outcome: Delivery
+        with logs.about(letter.notice.command):
+            await self._book(letter, await self._try(letter))
+
+    async def _try(self, letter: Letter) -> Delivery:
+        """Try once; whatever nobody thought of is tried again for a while."""
         try:
-            outcome = await self._deliver(letter)
+            return await self._deliver(letter)
         except Exception as error:
             log.exception("letter %s broke off", letter.id)
             reason = type(error).__name__
             gives_up = letter.attempts >= _MOST_BREAKS
-            outcome = Rejected(reason) if gives_up else TryLater(5.0, reason, may_have_arrived=True)
-        await self._book(letter, outcome)
+            return Rejected(reason) if gives_up else TryLater(5.0, reason, may_have_arrived=True)
 
     async def _book(self, letter: Letter, outcome: Delivery) -> None:
         if isinstance(outcome, Delivered):
@@ -123,6 +127,7 @@ class Courier:
                 lambda connection: outbox.delivered(connection, letter.id, outcome.message_id, self._desk.now)
             )
             if letter.notice.kind is NoticeKind.CODE:
+                log.info("letter %s: the code of order %s is in its chat", letter.id, letter.notice.order_id)
                 self._desk.metrics.push_delay.observe(max(0, self._desk.now - letter.created_at) / 1000)
         elif isinstance(outcome, TryLater):
             await self._postpone(letter, outcome)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from bot import logs
 from bot.services.desk import Desk
 from bot.workers.waiting import finish, wait_for
 from storage import inbox
@@ -54,6 +55,11 @@ class Dispatch:
         self._desk.signals.inbox.set()
 
     async def _deal_with(self, pending: Pending) -> None:
+        with logs.about(f"{self._desk.settings.telegram.bot_id}-{pending.update_id}"):
+            await self._finish(pending, await self._try(pending))
+
+    async def _try(self, pending: Pending) -> str | None:
+        """Hand it to its handler; return why it could not be dealt with, or None."""
         error: str | None = None
         try:
             await self._handle(json.loads(pending.body))
@@ -63,6 +69,9 @@ class Dispatch:
         except Exception as reason:
             error = type(reason).__name__
             log.exception("update %s is put aside", pending.update_id)
+        return error
+
+    async def _finish(self, pending: Pending, error: str | None) -> None:
         now = self._desk.now
         if error is None:
             await self._desk.insist(lambda connection: inbox.finish(connection, pending.update_id, now))

@@ -1,13 +1,20 @@
-"""Telegram → inbox: an update is on disk before Telegram is told to forget it."""
+"""Telegram → inbox: an update is on disk before Telegram is told to forget it.
+
+It is asked for (`Intake`) or brought (`Reception`). Either way what comes twice is one row, so that changing over from
+one to the other repeats nothing, and Telegram itself keeps what neither has confirmed.
+"""
 
 import json
 import logging
+import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cachetools import TTLCache
 
-from bot.domain.errors import BotTokenRejected, ChatUnreachable, SecondBot
+from bot import logs
+from bot.domain.errors import BotTokenRejected, ChatUnreachable, SecondBot, WebhookSet
 from bot.services import access
 from bot.services.desk import Desk
 from bot.workers.supervisor import Fatal
@@ -18,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Raw = Mapping[str, Any]
 Fetch = Callable[[int | None], Awaitable[Sequence[Raw]]]
+Hook = Callable[[str, str], Awaitable[None]]
+Look = Callable[[], Awaitable[tuple[str, str]]]
 
 _CONFLICTS_BEFORE_EXIT: Final = 5
 _CONFLICT_PAUSE: Final = 5.0
@@ -29,6 +38,8 @@ _HOUR: Final = 3_600_000
 
 _LONGEST_PAUSE: Final = 30.0
 
+_LOOK_EVERY: Final = 60.0
+
 _LONGEST_TURN: Final = 90.0
 """Seconds for one long poll and the longest pause after it."""
 
@@ -38,12 +49,11 @@ _STRANGERS_REMEMBERED: Final = 10_000
 _LARGEST_UPDATE: Final = 256 * 1024
 
 
-class Intake:
-    """Asks Telegram for updates and keeps them."""
+class Inlet(ABC):
+    """What both ways in share: keeping updates, and what to do when Telegram says no."""
 
-    def __init__(self, desk: Desk, fetch: Fetch) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._fetch = fetch
         self._offset: int | None = None
         self._conflicts = 0
         self._failures = 0
@@ -54,25 +64,29 @@ class Intake:
         )
 
     async def run(self) -> None:
-        """Ask, keep, confirm; for ever."""
+        """Take one turn after the other, for ever."""
         while True:
-            asked_at, offset = self._desk.clock.monotonic(), self._offset
             self._desk.pulse.beat("intake", _LONGEST_TURN)
             try:
-                updates = await self._fetch(self._offset)
+                await self.turn()
             except SecondBot as error:
                 await self._second_bot(error)
             except BotTokenRejected as error:
                 await self._token_rejected(error)
             except ChatUnreachable as error:
                 await self._back_off(error)
-            else:
-                self._conflicts = self._failures = self._rejections = 0
-                self._was_accepted = True
-                await self.keep(updates)
-                if self._offset == offset and self._desk.clock.monotonic() - asked_at < _FIRST_PAUSE:
-                    # Telegram holds back an answer that has nothing in it; whatever does not would be asked on and on.
-                    await self._desk.clock.sleep(_FIRST_PAUSE)
+
+    @abstractmethod
+    async def turn(self) -> None:
+        """One round of the loop.
+
+        Raises:
+            ChatError: Telegram has said no, or nothing.
+        """
+
+    def _all_is_well(self) -> None:
+        self._conflicts = self._failures = self._rejections = 0
+        self._was_accepted = True
 
     async def keep(self, updates: Sequence[Raw]) -> None:
         """Put updates into the inbox; only then may the offset move past them."""
@@ -126,6 +140,69 @@ class Intake:
         pause = max(pause, error.retry_after or 0.0)
         log.warning("Telegram cannot be asked (%s); again in %.0f s", error.reason, pause)
         await self._desk.clock.sleep(pause)
+
+
+class Intake(Inlet):
+    """Asks Telegram for updates. `unhook` ends the bringing of them that an earlier run may have asked for."""
+
+    def __init__(self, desk: Desk, fetch: Fetch, unhook: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(desk)
+        self._fetch = fetch
+        self._unhook = unhook
+
+    async def turn(self) -> None:
+        """Ask, keep, confirm."""
+        asked_at, offset = self._desk.clock.monotonic(), self._offset
+        try:
+            updates = await self._fetch(offset)
+        except WebhookSet:
+            if self._was_accepted:
+                raise  # it was set while this desk was asking: that is somebody else
+            log.info("updates were brought to an address until now; from here on they are asked for")
+            await self._unhook()
+            return
+        self._all_is_well()
+        await self.keep(updates)
+        if self._offset == offset and self._desk.clock.monotonic() - asked_at < _FIRST_PAUSE:
+            # Telegram holds back an answer that has nothing in it; whatever does not would be asked on and on.
+            await self._desk.clock.sleep(_FIRST_PAUSE)
+
+
+class Reception(Inlet):
+    """Has Telegram bring updates to `url`, and looks each minute whether it still does.
+
+    The secret that they must carry is made anew at each start, so that one which leaked is of no use after it.
+    """
+
+    def __init__(self, desk: Desk, url: str, hook: Hook, look: Look) -> None:
+        super().__init__(desk)
+        self.secret = secrets.token_urlsafe(32)
+        logs.conceal(self.secret)
+        self._url = url
+        self._hook = hook
+        self._look = look
+        self._is_set = False
+        self._trouble = ""
+
+    async def turn(self) -> None:
+        """Set the webhook, or look whether it is still ours."""
+        if not self._is_set:
+            await self._hook(self._url, self.secret)
+            self._is_set = self._was_accepted = True
+            log.info("Telegram brings updates to %s", self._url)
+        else:
+            await self._check()
+        await self._desk.clock.sleep(_LOOK_EVERY)
+
+    async def _check(self) -> None:
+        url, trouble = await self._look()
+        if url != self._url:
+            self._is_set = False
+            raise SecondBot("updates are no longer brought here: somebody else has set or removed the webhook")
+        if trouble and trouble != self._trouble:
+            log.warning("Telegram could not bring an update: %s", trouble)
+        self._trouble = trouble
+        self._all_is_well()
 
 
 def arrival_of(update: Raw) -> Arrival:

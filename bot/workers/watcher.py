@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from bot import logs
 from bot.domain.errors import ApiError, NotCanceled, RemoteOrderMissing, SmsError, TokenRejected
 from bot.domain.orders import OrderState, RemoteOrder
 from bot.services import evidence, refunds, tracking
@@ -278,6 +279,10 @@ class Watcher:
         self._desk.signals.watch.set()
 
     async def _look(self, watch: _Watch) -> None:
+        with logs.about(watch.order.command_key):
+            await self._look_at(watch)
+
+    async def _look_at(self, watch: _Watch) -> None:
         watch.due = self._next_look(watch)
         hinted, watch.hinted, before = watch.hinted, False, watch.order
         try:

@@ -167,12 +167,15 @@ async def test_a_poison_update_is_put_aside_and_the_next_ones_go_on(
     assert "is put aside" in caplog.text
 
 
+async def _nowhere() -> None: ...
+
+
 async def test_half_of_a_surrogate_pair_does_not_stop_the_intake(scene: Scene) -> None:
     async def nothing(_: int | None) -> list[Any]:
         return []
 
     update = {"update_id": 1, "message": _message(scene, text="half of a pair: \ud83d")}
-    await Intake(scene.app.desk, nothing).keep([update])
+    await Intake(scene.app.desk, nothing, _nowhere).keep([update])
     await scene.settle(0.1)
     assert await scene.count("SELECT count(*) FROM inbox WHERE update_id = 1 AND state <> 'pending'") == 1
 

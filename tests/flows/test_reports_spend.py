@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.bot_api import ADA, OMAR, Fault, Message
-from bot.sandbox.telegram_pictures import picture_size
+from bot.sandbox.telegram_pictures import picture_of
 from bot.services import easel
 from storage import ledger
 from tests.scene import Scene
@@ -46,7 +46,7 @@ async def test_the_picture_its_numbers_and_the_files_agree_with_the_books(scene:
     scene.say(ADA, "/spend")
     shown = await scene.hears(f"{spent:,}".replace(",", "."), ADA, patience=SLOW)
     name, picture = file_of(scene, shown)
-    assert picture_size(picture) is not None
+    assert picture_of(picture) is not None
     assert name == "picture.png"
     assert "3 orders, 50% with a code" in shown.text
     assert "By member\nAda" in shown.text or "By member\nOmar" in shown.text

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from bot.sms.client import trusted
 from tests.scene import Scene, open_scene
 
 
@@ -23,10 +24,14 @@ def free_port() -> int:
 async def open_web(folder: Path, **more: Any) -> AsyncIterator[tuple[Scene, httpx.AsyncClient]]:
     """A desk that serves its pages, and a client for them."""
     port = free_port()
-    more["web"] = {"listen": f"127.0.0.1:{port}", **more.get("web", {})}
+    more["web"] = {"listen": f"127.0.0.1:{port}"}
+    if more.get("telegram_mode") == "webhook":
+        more["web"]["public_url"] = f"http://127.0.0.1:{port}"
     async with (
         open_scene(folder, **more) as scene,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0, verify=trusted()
+        ) as client,
     ):
         await answers(client)
         yield scene, client

@@ -22,15 +22,10 @@ from bot.web.app import LARGEST_EVENT
 from bot.web.signatures import is_signed
 from tests.clocks import FastClock
 from tests.scene import NOON, Scene, open_scene
+from tests.web.site import answers, free_port, open_web
 
 SECRET = "a-secret-of-the-team-and-smscode"
 READ = ("GET", "/v1/orders/{id}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -46,31 +41,11 @@ def told(order_id: object, event: str = "order.otp_received") -> bytes:
 @contextlib.asynccontextmanager
 async def open_site(folder: Path, secret: str = SECRET, **more: Any) -> AsyncIterator[tuple[Scene, httpx.AsyncClient]]:
     """A desk that listens for events, whose polling is far too slow to see anything before a hint does."""
-    port = free_port()
-    async with (
-        open_scene(
-            folder,
-            contract="official",
-            polling={"interval": 300},
-            smscode={"webhook_secret": secret},
-            web={"listen": f"127.0.0.1:{port}"},
-            **more,
-        ) as scene,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5.0, verify=trusted()
-        ) as client,
-    ):
-        await answers(client)
-        yield scene, client
-
-
-async def answers(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            with contextlib.suppress(httpx.ConnectError):
-                if (await client.get("/healthz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.02)
+    secret_of_events = {"webhook_secret": secret}
+    async with open_web(
+        folder, contract="official", polling={"interval": 300}, smscode=secret_of_events, **more
+    ) as site:
+        yield site
 
 
 async def post(client: httpx.AsyncClient, body: bytes, *signatures: str) -> int:
