@@ -16,7 +16,7 @@ from bot.app import App, open_app
 from bot.config import Settings
 from bot.domain.access import Role
 from bot.domain.money import MOST
-from bot.sandbox.bot_api import ADA, OMAR, Message, TelegramWorld, bot_app, demo_cast
+from bot.sandbox.bot_api import ADA, OMAR, CallbackAnswer, Message, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import Contract, Order, SmsWorld, WebhookSender, sms_app
 from bot.services import access
@@ -70,6 +70,12 @@ class Scene:
         chat = self.telegram.chats[message.chat_id]
         self.marks[message.chat_id] = max(chat.messages)
         self.telegram.press(user_id, message.chat_id, message.message_id, label)
+
+    async def answer_to(self, query_id: str) -> CallbackAnswer:
+        """What a press was answered, once it was."""
+        answers = self.telegram.callback_answers
+        await self.until(lambda: any(answer.query_id == query_id for answer in answers))
+        return next(answer for answer in answers if answer.query_id == query_id)
 
     async def order(self, text: str = "whatsapp indonesia", user_id: int = OMAR) -> Order:
         """Order a number and wait for its card; return the order as SMSCode has it."""
