@@ -3,7 +3,8 @@
 import asyncio
 import struct
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -357,6 +358,15 @@ class TestAccess:
         assert any("faint" in flaw for flaw in found)
 
 
+STATES: dict[str, Callable[[TelegramWorld, SmsWorld], bool]] = {
+    "Sold out": lambda _, sms: not any(product.available for product in sms.products()),
+    "Rate limit": lambda _, sms: [fault.kind for fault in sms.faults.queued] == ["rate_limited"],
+    "SMSCode down": lambda _, sms: sms.down,
+    "Telegram down": lambda world, _: world.down,
+}
+"""What each switch of the panel means in the two worlds."""
+
+
 @in_a_browser
 class TestSwitches:
     async def test_each_switch_does_what_it_says_and_can_be_turned_back(
@@ -366,19 +376,14 @@ class TestSwitches:
         async with opened(browser, server.url, viewport="phone") as tab:
             page = tab.page
             await page.locator("#outside-list").click()
-            for name, holds in (
-                ("Sold out", lambda: not any(product.available for product in sms.products())),
-                ("Rate limit", lambda: [fault.kind for fault in sms.faults.queued] == ["rate_limited"]),
-                ("SMSCode down", lambda: sms.down),
-                ("Telegram down", lambda: world.down),
-            ):
+            for name, holds in STATES.items():
                 switch = page.get_by_role("switch", name=name)
-                assert not holds()
+                assert not holds(world, sms)
                 await switch.check()
                 await page.wait_for_function("(box) => box.checked", arg=await switch.element_handle())
-                await until(holds)
+                await until(partial(holds, world, sms))
                 await switch.uncheck()
-                await until(lambda holds=holds: not holds())
+                await until(partial(lambda holds: not holds(world, sms), holds))
             assert {product.id: product.available for product in sms.products()} == stock
             await expect(page.get_by_role("switch", name="SMS come by themselves")).to_have_count(0)
             await expect(page.locator("#process")).to_be_hidden()
@@ -427,8 +432,7 @@ class TestSwitches:
         assert update.message.text == "said meanwhile"
 
 
-async def until(holds: object, seconds: float = 5.0) -> None:
-    assert callable(holds)
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.02)

@@ -1,0 +1,103 @@
+"""The tour on the page of the real demo: clicked from its first step to its last, on a desktop and on a phone."""
+
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from bot.sandbox.bot_api import OMAR
+from bot.sandbox.child import BotCommand, BotProcess
+from bot.sandbox.story import STORIES, Act
+from tests.sandbox.clients import http_client
+from tests.sandbox.commands import eventually, otpdesk
+from tests.sandbox.pages import clipboard, flaws, is_as_wide_as_its_window, opened
+
+PATIENCE_MS = 20_000
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+async def perform(page: Page, index: int, act: Act) -> None:
+    """Click `Do it` and wait until the page has seen what the act is for."""
+    await page.get_by_role("button", name="Do it").click()
+    if act.what == "Ask for access":
+        await expect(page.locator("#dialog-text")).to_contain_text("admins")
+        await page.get_by_role("button", name="OK").click()
+    done = page.locator(f"#tour-acts li:nth-child({index})[data-state=done]")
+    await expect(done).to_be_visible(timeout=PATIENCE_MS)
+
+
+async def latest_code(client: httpx.AsyncClient) -> str:
+    return str((await client.get("/world/books")).json()["messages"][-1]["code"])
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.timeout(150)  # seconds; a minute's worth of waiting for a real bot, on a busy machine
+@pytest.mark.parametrize("viewport", ["desktop", "phone"])
+async def test_the_whole_tour_by_clicking_in_light_and_dark(browser: Browser, tmp_path: Path, viewport: str) -> None:
+    found: list[str] = []
+    async with otpdesk(tmp_path, "demo", "--port", "0") as command:
+        url = (await command.prints(r"The desk is open: (http://127\.0\.0\.1:\d+)"))[1]
+        async with http_client(url) as client, opened(browser, url, viewport=viewport) as tab:
+            page = tab.page
+            await page.get_by_role("button", name="Take the tour", exact=True).last.click()
+            for number, step in enumerate(STORIES["guide"], 1):
+                # Light and dark take turns, on the phone the other way round.
+                scheme = SCHEMES[(number + (viewport == "phone")) % 2]
+                await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                await expect(page.locator("#tour-title")).to_have_text(step.title)
+                await expect(page.locator("#tour-place")).to_have_text(f"Step {number} of {len(STORIES['guide'])}")
+                for index, act in enumerate(step.acts, 1):
+                    await perform(page, index, act)
+                found += await flaws(page)
+                assert await is_as_wide_as_its_window(page)
+                if step.title == "The code arrives by itself":
+                    await _goes_back_and_survives_a_reload(page, number)
+                    await page.get_by_role("button", name="Copy code").click()
+                    assert await clipboard(page) == await latest_code(client)
+                await page.locator("#tour-next").click()
+            await expect(page.locator("#tour")).to_be_hidden()
+            codes = [sms["code"] for sms in (await client.get("/world/books")).json()["messages"]]
+            await page.reload()
+            await expect(page.locator("#tour")).to_be_hidden()
+            if viewport == "phone":
+                await page.locator("#back").click()
+            await page.locator(f'[data-chat="{OMAR}"]').click()
+            for code in codes:
+                await expect(page.locator(f'.words code[aria-label="Copy {code}"]')).to_have_count(1)
+            assert len(codes) == 3
+            assert (await client.get("/backstage/")).json()["switches"]["arrivals"]
+            assert tab.complaints == []
+        await command.prints("was killed by SIGKILL")
+    assert "\n".join(found) == ""
+
+
+async def _goes_back_and_survives_a_reload(page: Page, number: int) -> None:
+    await page.locator("#tour-back").click()
+    await expect(page.locator("#tour-place")).to_contain_text(f"Step {number - 1} ")
+    await page.reload()
+    await expect(page.locator("#tour-place")).to_contain_text(f"Step {number - 1} ")
+    await page.locator("#tour-next").click()
+    await expect(page.locator("#tour-do")).to_be_hidden()
+
+
+async def test_a_bot_that_is_killed_on_purpose_is_started_again_and_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    # The path of the configuration, which comes last, is here how long the "bot" sleeps.
+    async with BotProcess(BotCommand(("sleep",), tmp_path, {}), Path("60"), tmp_path / "log", told.append) as bot:
+
+        async def kill_it_often() -> set[int]:
+            seen = set()
+            for start in range(1, 5):
+                seen.add(bot.pid)
+                bot.kill()
+
+                async def is_back(start: int = start) -> bool:
+                    return bot.starts > start and bot.is_running
+
+                await eventually(is_back)
+            return seen
+
+        assert len(await bot.alongside(kill_it_often())) == 4
+    assert sum("was killed by SIGKILL" in sentence for sentence in told) == 4
