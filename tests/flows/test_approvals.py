@@ -167,8 +167,7 @@ async def test_a_risen_price_is_asked_for_anew_and_buys_nothing(desk: Scene) -> 
     await desk.hears("was approved, but it costs Rp 5.001 by now. I have asked anew", OMAR)
     again = await desk.hears("for up to Rp 5.001", BOB, anew=False)
     assert not desk.sms.books.charges
-    desk.press(BOB, request, "Approve")
-    await desk.hears("Request 1 was asked anew at a new price already", BOB)
+    await desk.ask(BOB, "/approve 1", "Request 1 was asked anew at a new price already")
     desk.press(BOB, again, "Approve")
     await desk.hears("📱", OMAR)
     assert [line.detail.get("price") for line in await desk.audited("approval.dearer")] == [PRICE + 1]
