@@ -1151,7 +1151,7 @@ def _budget(budget: Budget, zone: ZoneInfo) -> str:
 
 def _for_now(state: Statement, zone: ZoneInfo) -> list[str]:
     return [
-        f"For a time: {LIMIT_WORDS[limit.name]} {limit_value(limit.name, limit.amount)} until "
+        f"\nFor a time: {LIMIT_WORDS[limit.name]} {limit_value(limit.name, limit.amount)} until "
         f"{_when(from_milliseconds(limit.until), zone)}, then {limit_value(limit.name, limit.lasting)}."
         for limit in state.for_now
     ]

@@ -151,9 +151,13 @@ async def _try_offers(desk: Desk, search: _Search) -> Order | None:
 def _check_agreed(desk: Desk, command: OrderCommand, price: int) -> None:
     """Nobody pays more than they saw, or more than `limits.confirm_above`, without having said yes to it.
 
+    What somebody else has approved was asked for by its member; its price is looked at where the money is held.
+
     Raises:
         PriceNotAgreed: and nothing has changed.
     """
+    if command.approval_id is not None:
+        return
     limit = desk.settings.limits.confirm_above
     expected = limit if command.seen is None else min(limit, command.seen)
     if price > max(expected, command.agreed or 0):

@@ -11,6 +11,8 @@ from string import Formatter
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bot
 from bot.chat import texts
@@ -441,6 +443,17 @@ def test_fixed_sentences_are_whole(name: str) -> None:
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 def test_the_popup_of_somebody_elses_button_fits(nasty: str) -> None:
     assert utf16_length(texts.plain(texts.foreign_button(nasty))) <= LONGEST_POPUP
+
+
+@given(spent=st.integers(0, MOST), held=st.integers(0, MOST), cap=st.integers(0, MOST))
+def test_a_bar_has_ten_cells_and_is_full_only_when_nothing_is_left(spent: int, held: int, cap: int) -> None:
+    usage = Usage(held, spent)
+    bar = texts._bar(usage, cap)
+    assert re.fullmatch("█*▒*░*", bar)
+    assert len(bar) == 10
+    assert ("░" not in bar) == (usage.left(cap) == 0)
+    assert ("▒" in bar) == (held > 0)
+    assert (bar == "░" * 10) == (usage.used == 0 and cap > 0)
 
 
 def test_popups_about_roles_fit() -> None:

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain.limits import COUNTS, TEAM_LIMITS, Calendar, LimitName, Usage, Window, calendar_at, window_at
+from bot.domain.limits import (
+    COUNTS,
+    TEAM_LIMITS,
+    Calendar,
+    LimitName,
+    Usage,
+    Window,
+    calendar_at,
+    percent_used,
+    warning_level,
+    window_at,
+)
+from bot.domain.money import MOST
 
 ZONES = st.sampled_from(sorted(available_timezones()))
 # From here on no zone moves its clocks back across midnight by anything but whole hours that end at midnight; before,
@@ -120,3 +132,34 @@ def test_what_is_left_is_never_negative_and_never_more_than_the_cap(held: int, s
     assert usage.used == held + spent
     assert 0 <= usage.left(cap) <= cap
     assert usage.left(cap) + usage.used == max(cap, usage.used)
+
+
+AMOUNTS = st.integers(0, MOST)
+
+
+@given(used=AMOUNTS, cap=AMOUNTS)
+def test_a_warning_comes_at_its_percent_and_not_before(used: int, cap: int) -> None:
+    level = warning_level(used, cap)
+    if cap == 0:
+        assert level == 0
+    elif used >= cap:
+        assert level == 100
+    else:
+        assert level == (80 if percent_used(used, cap) >= 80 else 0)
+
+
+@given(cap=st.integers(1, MOST))
+def test_the_first_rupiah_that_reaches_a_level_is_the_one_that_warns(cap: int) -> None:
+    first = -(-cap * 80 // 100)
+    assert (warning_level(first - 1, cap), warning_level(cap - 1, cap), warning_level(cap, cap)) == (
+        0,
+        80 if cap - 1 >= first else 0,
+        100,
+    )
+    assert warning_level(first, cap) >= 80
+
+
+@given(used=AMOUNTS, more=AMOUNTS, cap=AMOUNTS)
+def test_percent_grows_with_use_and_is_a_hundred_only_when_nothing_is_left(used: int, more: int, cap: int) -> None:
+    assert percent_used(used, cap) <= percent_used(used + more, cap)
+    assert (percent_used(used, cap) >= 100) == (Usage(0, used).left(cap) == 0)

@@ -152,6 +152,39 @@ def test_an_order_that_holds_something_cannot_hold_again(connection: sqlite3.Con
     assert ledger.discrepancies(connection) == []
 
 
+# Warnings
+
+
+def levels(connection: sqlite3.Connection, order_id: int) -> dict[LimitName, int]:
+    return {found.name: found.level for found in ledger.crossings(connection, order_id)}
+
+
+@pytest.mark.parametrize(("price", "level"), [(790, 0), (799, 0), (800, 80), (999, 80), (1000, 100)])
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_limit_tells_of_80_and_of_100_percent_and_not_of_79(
+    connection: sqlite3.Connection, name: LimitName, price: int, level: int
+) -> None:
+    order_id = try_hold(connection, price, {**NO_CAPS, name: 1000})
+    assert levels(connection, order_id) == ({name: level} if level else {})
+    assert levels(connection, order_id) == {}
+
+
+def test_each_level_is_told_once_a_window_whatever_comes_back(connection: sqlite3.Connection) -> None:
+    limits = caps(daily=1000)
+    first = try_hold(connection, 800, limits)
+    assert levels(connection, first) == {LimitName.DAILY: 80}
+    ledger.release(connection, first, "sold out", NOW)
+    orders.mark_refused(connection, first, "SOLD", NOW)
+    again = try_hold(connection, 900, limits)
+    assert levels(connection, again) == {}
+    ledger.settle(connection, again, 1100, NOW)
+    assert levels(connection, again) == {LimitName.DAILY: 100}
+    assert levels(connection, try_hold(connection, 0, caps(daily=5000))) == {}
+    tomorrow = reserved(connection, 900, window=Window("2026-03-15", "2026-03"))
+    ledger.hold(connection, tomorrow, 900, limits, noon("2026-03-15"), NOW)
+    assert levels(connection, tomorrow) == {LimitName.DAILY: 80}
+
+
 # Movements
 
 
