@@ -1,4 +1,4 @@
-"""The command line: `otpdesk run`, `check`, `backup`, `restore`, `demo`, `sandbox`."""
+"""The command line: `otpdesk init`, `run`, `check`, `backup`, `restore`, `demo`, `sandbox`."""
 
 import asyncio
 import json
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 from rich.console import Console
 
-from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load
+from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load, problem_with
 from storage.database import DatabaseInUse, DatabaseUnusable, is_alive
 
 if TYPE_CHECKING:
+    from bot.initial import Question
     from bot.sandbox.child import BotCommand
 
 app = typer.Typer(
@@ -85,6 +86,37 @@ def check(
             output.print(f"{_MARKS[line.mark]} {line.name:<14}{line.found}{remedy}", markup=False, soft_wrap=True)
     if any(line.mark == "wrong" for line in lines):
         raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path("config.toml"),
+) -> None:
+    """Write a first configuration by asking; nobody but you can read it.
+
+    Each answer is looked at as it is given. A file that is there already stays as it is.
+    """
+    from bot import initial
+
+    if config.exists():
+        errors.print(f"{config} is there already; name another file with --config", markup=False)
+        raise typer.Exit(CANNOT_START)
+    answers = {question: _ask(question) for question in initial.QUESTIONS}
+    try:
+        initial.write(config, initial.as_toml(answers))
+    except OSError as error:
+        errors.print(f"{config} cannot be written: {error.strerror}", markup=False)
+        raise typer.Exit(CANNOT_START) from None
+    output.print(f"{config} is written. Next: otpdesk check --config {config}", markup=False, soft_wrap=True)
+
+
+def _ask(question: "Question") -> str:
+    while True:
+        answer = str(typer.prompt(question.asks, default=question.default, hide_input=question.hidden)).strip()
+        problem = problem_with(question.section, question.key, answer)
+        if problem is None:
+            return answer
+        errors.print(f"  {problem}", markup=False)
 
 
 @app.command()

@@ -440,6 +440,20 @@ def load(path: Path | None) -> Settings:
     return settings
 
 
+def problem_with(section: str, key: str, value: str) -> str | None:
+    """What is wrong with a value for one key, in words, or None if it may be written there."""
+    model = _section(section)
+    if model is None:
+        raise LookupError(section)
+    try:
+        model.model_validate({key: value})
+    except ValidationError as error:
+        found = [dict(one) | {"loc": (section, *one["loc"])} for one in error.errors(include_input=False)]
+        mine = [one for one in found if one["loc"][1] == key]
+        return _in_words(mine[0]).partition(": ")[2] if mine else None
+    return None
+
+
 def _toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
