@@ -26,6 +26,7 @@ from bot.sms.detect import make_port
 from bot.sms.wire import Call, Note, Wire
 from bot.web.app import UPDATES, Door
 from bot.web.server import Website
+from bot.workers.archive import Archive
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
 from bot.workers.housekeeping import Housekeeping
@@ -141,6 +142,8 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
     ]
+    if desk.settings.backup.every:
+        workers.append(Worker("archive", Archive(desk).run))
     if web.address is not None:
         door = Door(reception.secret, reception.keep) if reception else None
         workers.append(Worker("website", Website(desk, web.address, door).run))

@@ -29,6 +29,7 @@ from bot.sms.detect import make_port
 from bot.sms.wire import Wire
 from bot.web.app import UPDATES
 from storage import ledger
+from storage.backup import newest as newest_backup
 from storage.database import DatabaseUnusable, journal_mode_for, look_at
 
 _LEAST_FREE: Final = 100 * 1024 * 1024
@@ -103,10 +104,10 @@ def _backups(config: Settings) -> Line:
     if not config.storage.path.exists():
         return Line("backups", Mark.OK, "nothing to copy yet")
     folder = config.backup.folder_of(config.storage.path)
-    newest = max((file.stat().st_mtime for file in folder.glob("*.sqlite3")), default=None)
+    newest = newest_backup(folder)
     if newest is None:
         return Line("backups", Mark.WARNING, f"none in {folder}", "make one: otpdesk backup")
-    days = (time.time() - newest) / 86_400
+    days = (time.time() - newest.timestamp()) / 86_400
     found = f"the newest in {folder} is {days:.1f} days old"
     if days > _OLDEST_BACKUP_DAYS:
         return Line("backups", Mark.WARNING, found, "set backup.every, or run otpdesk backup from a timer")

@@ -132,20 +132,20 @@ def backup(
     config: ConfigOption = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="The file or folder to write to; without it, `backups` beside the database."),
+        typer.Option("--to", help="The file or folder to write to; without it, where `backup.folder` says."),
     ] = None,
 ) -> None:
     """Copy the desk's database while it runs: members, limits, orders, money and audit, but no code.
 
     The copy is checked before it gets its name, and only you can read it. Keep it on another machine.
     """
-    from storage.backup import back_up
+    from storage.backup import back_up, file_name
 
     settings = _load(config)
     database = settings.storage.path
     now = datetime.now(UTC)
-    name = f"otpdesk-{now:%Y%m%d-%H%M%S}.sqlite3"
-    target = to / name if to is not None and to.is_dir() else to or database.parent / "backups" / name
+    name = file_name(now)
+    target = to / name if to is not None and to.is_dir() else to or settings.backup.folder_of(database) / name
     try:
         back_up(database, target, settings.telegram.bot_id, now)
     except (DatabaseUnusable, OSError, sqlite3.Error) as error:

@@ -448,9 +448,8 @@ def problem_with(section: str, key: str, value: str) -> str | None:
     try:
         model.model_validate({key: value})
     except ValidationError as error:
-        found = [dict(one) | {"loc": (section, *one["loc"])} for one in error.errors(include_input=False)]
-        mine = [one for one in found if one["loc"][1] == key]
-        return _in_words(mine[0]).partition(": ")[2] if mine else None
+        mine = [one for one in error.errors(include_input=False) if one["loc"] and one["loc"][0] == key]
+        return _message(mine[0], [section, key]) if mine else None
     return None
 
 

@@ -542,6 +542,10 @@ _ALERTS: Mapping[str, str] = {
     "dead": "A message ({kind}, order #{order}) could not be delivered: {reason}",
     "dead_answer": "A message ({kind}) could not be delivered: {reason}",
     "code_elsewhere": "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here.",
+    "backup": (
+        "No backup could be made: {reason}. Those of before are all there. I try again every ten minutes; the books "
+        "since the last one would be lost with this machine."
+    ),
     "second_bot": ("Another bot runs with my token. New orders are stopped. Stop the other one, then send /resume."),
     "token": "SMSCode rejects the token. Put the right one into the configuration and restart me.",
     "books": "The books disagree: {reason}. New orders are stopped until somebody has looked and sent /resume.",
@@ -571,6 +575,13 @@ def failure(error: errors.DeskError, zone: ZoneInfo) -> str:
     """What happened, what it cost, and what to do next; each kind of error registers its own sentence below."""
     del zone
     return f"That did not work ({escape(error)}). Nothing was charged."
+
+
+def backed_up(name: str, size: int, kept: int) -> str:
+    return (
+        f"A backup is made and checked: <code>{escape(name)}</code>, {max(1, size // 1024)} KiB, without codes. "
+        f"{kept} {'is' if kept == 1 else 'are'} kept on my machine. Keep a copy elsewhere."
+    )
 
 
 def storage_trouble() -> str:
@@ -603,6 +614,11 @@ def internal_error() -> str:
 def _wrong_usage(error: errors.WrongUsage, _: ZoneInfo) -> str:
     problem = html.escape(error.problem, quote=False)
     return f"{problem[:1].upper()}{problem[1:]}."
+
+
+@failure.register
+def _backup_failed(error: errors.BackupFailed, _: ZoneInfo) -> str:
+    return f"No backup was made: {escape(error.reason)}. Those of before are all there."
 
 
 @failure.register

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bot.config import Settings, load
 from bot.sandbox.bot_api import DEFAULT_TOKEN, TelegramWorld, bot_app
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app
+from storage.backup import file_name
 from storage.database import Database, heartbeat_of, is_alive
 
 DEAD = "http://127.0.0.1:9"
@@ -146,12 +148,11 @@ async def test_a_backup_that_is_missing_or_old_is_a_warning(servers: _Servers, t
     settings = servers.settings(tmp_path)
     await (await Database.open(settings.storage.path)).close()
     assert "otpdesk backup" in _by_name(await check(settings, None))["backups"].remedy
-    copy = tmp_path / "backups" / "otpdesk-1.sqlite3"
+    copy = tmp_path / "backups" / file_name(datetime.now(UTC))
     copy.parent.mkdir()
     copy.touch(0o600)
     assert _by_name(await check(settings, None))["backups"].mark is Mark.OK
-    old = time.time() - 3 * 86_400
-    os.utime(copy, (old, old))
+    copy.rename(copy.with_name(file_name(datetime.now(UTC) - timedelta(days=3))))
     assert _by_name(await check(settings, None))["backups"].mark is Mark.WARNING
 
 

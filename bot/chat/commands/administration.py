@@ -10,7 +10,7 @@ from bot.domain.errors import NotAMember, WrongUsage
 from bot.domain.limits import TEAM_LIMITS, LimitName
 from bot.domain.money import parse_amount
 from bot.domain.orders import OrderState
-from bot.services import access, evidence, spending, tracking
+from bot.services import access, backups, evidence, spending, tracking
 from bot.services import status as desk_status
 from storage import settings
 
@@ -114,6 +114,13 @@ async def status(visit: Visit) -> None:
     """`/status`: how the desk stands."""
     await visit.typing()
     await visit.answer(texts.status(await desk_status.look(visit.desk), visit.desk.settings.limits.zone))
+
+
+async def backup(visit: Visit) -> None:
+    """`/backup`: copy the books now."""
+    await visit.typing()
+    made = await backups.make(visit.desk, visit.member.user_id)
+    await visit.answer(texts.backed_up(made.path.name, made.size, made.kept))
 
 
 async def resolve(visit: Visit) -> None:

@@ -119,6 +119,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "pause", Role.ADMIN, administration.pause, "[reason]", "stop new orders for everyone", ("/pause audit week",)
     ),
+    Command("backup", Role.ADMIN, administration.backup, "", "copy the books now, without codes"),
     Command("resume", Role.ADMIN, administration.resume, "", "open new orders again"),
     Command("chats", Role.ADMIN, administration.chats, "allow|forget", "let me work in this group", ("/chats allow",)),
     Command(
