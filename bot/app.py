@@ -26,6 +26,7 @@ from bot.sms.detect import make_port
 from bot.sms.wire import Call, Note, Wire
 from bot.web.app import UPDATES, Door
 from bot.web.server import Website
+from bot.workers.archive import Archive
 from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
 from bot.workers.dispatch import Dispatch
@@ -144,6 +145,8 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
         Worker("housekeeping", Housekeeping(desk).run),
         Worker("caretaker", Caretaker(desk).run),
     ]
+    if desk.settings.backup.every:
+        workers.append(Worker("archive", Archive(desk).run))
     if web.address is not None:
         door = Door(reception.secret, reception.keep) if reception else None
         workers.append(Worker("website", Website(desk, web.address, door).run))

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 from telegram.error import InvalidToken, TelegramError
@@ -26,11 +27,18 @@ from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Wire
+from bot.web.app import UPDATES
 from storage import ledger
+from storage.backup import newest as newest_backup
 from storage.database import DatabaseUnusable, journal_mode_for, look_at
 
 _LEAST_FREE: Final = 100 * 1024 * 1024
 _MOST_SKEW: Final = 30.0
+_OLDEST_BACKUP_DAYS: Final = 2.0
+_TELEGRAM: Final = "https://api.telegram.org"
+_TELEGRAM_PORTS: Final = (443, 80, 88, 8443)
+"""Where Telegram's own servers bring updates to (core.telegram.org/bots/webhooks)."""
+
 _OTHERS_MAY_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
 
@@ -56,9 +64,16 @@ async def check(config: Settings, config_path: Path | None) -> list[Line]:
     """Look at everything the desk needs."""
     path = config.storage.path
     lines = await asyncio.to_thread(
-        lambda: [_secrets(config_path), _disk(path), _sqlite(), _database(path, config.telegram.bot_id)]
+        lambda: [
+            _secrets(config_path),
+            _permissions(config),
+            _disk(path),
+            _sqlite(),
+            _database(path, config.telegram.bot_id),
+            _backups(config),
+        ]
     )
-    looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _smscode, _clock)
+    looks: tuple[Callable[[Settings], Awaitable[Line]], ...] = (_telegram, _webhook, _smscode, _clock)
     lines.extend(await asyncio.gather(*(look(config) for look in looks)))
     return lines
 
@@ -70,6 +85,33 @@ def _secrets(path: Path | None) -> Line:
     if mode & _OTHERS_MAY_READ:
         return Line("configuration", Mark.WARNING, f"{path} can be read by others", f"chmod 600 {path}")
     return Line("configuration", Mark.OK, f"{path}, private")
+
+
+def _permissions(config: Settings) -> Line:
+    """Whether anybody else on this machine can read a token or the books."""
+    secrets = (config.telegram.token_file, config.smscode.token_file, config.smscode.webhook_secret_file)
+    ours = [config.storage.path, *config.backup.folder_of(config.storage.path).glob("*.sqlite3")]
+    files = [path for path in (*secrets, *ours) if path is not None and path.exists()]
+    open_ones = [path for path in files if path.stat().st_mode & _OTHERS_MAY_READ]
+    if open_ones:
+        named = ", ".join(map(str, open_ones[:3]))
+        return Line("permissions", Mark.WARNING, f"others can read {named}", f"chmod 600 {open_ones[0]}")
+    return Line("permissions", Mark.OK, f"{len(files)} files, all private" if files else "nothing to protect yet")
+
+
+def _backups(config: Settings) -> Line:
+    """Whether there is a fresh copy of the books."""
+    if not config.storage.path.exists():
+        return Line("backups", Mark.OK, "nothing to copy yet")
+    folder = config.backup.folder_of(config.storage.path)
+    newest = newest_backup(folder)
+    if newest is None:
+        return Line("backups", Mark.WARNING, f"none in {folder}", "make one: otpdesk backup")
+    days = (time.time() - newest.timestamp()) / 86_400
+    found = f"the newest in {folder} is {days:.1f} days old"
+    if days > _OLDEST_BACKUP_DAYS:
+        return Line("backups", Mark.WARNING, found, "set backup.every, or run otpdesk backup from a timer")
+    return Line("backups", Mark.OK, found)
 
 
 def _disk(database: Path) -> Line:
@@ -112,6 +154,28 @@ async def _telegram(config: Settings) -> Line:
     finally:
         await bot.close_connections()
     return Line("telegram", Mark.OK, f"@{me.username}")
+
+
+async def _webhook(config: Settings) -> Line:
+    """Where Telegram brings updates, and whether that fits `telegram.mode`."""
+    wanted = f"{config.web.public_url}{UPDATES}" if config.telegram.mode == "webhook" else ""
+    bot = make_bot(config.telegram)
+    try:
+        info = await bot.get_webhook_info()
+    except TelegramError as error:
+        return Line("webhook", Mark.WARNING, f"could not be asked for: {type(error).__name__}", "see telegram")
+    finally:
+        await bot.close_connections()
+    if wanted and config.telegram.base_url == _TELEGRAM and (urlsplit(wanted).port or 443) not in _TELEGRAM_PORTS:
+        ports = ", ".join(map(str, _TELEGRAM_PORTS))
+        return Line("webhook", Mark.WRONG, f"Telegram takes no such port: {wanted}", f"web.public_url needs {ports}")
+    if info.url != wanted and info.url:
+        remedy = "if another desk runs with this token, stop it; else the start puts it right"
+        return Line("webhook", Mark.WARNING, f"updates are brought to {info.url}", remedy)
+    if wanted and info.last_error_message:
+        found = f"{wanted}: {info.last_error_message}"
+        return Line("webhook", Mark.WARNING, found, "check that web.public_url can be reached from outside")
+    return Line("webhook", Mark.OK, wanted or "none: updates are asked for")
 
 
 async def _smscode(config: Settings) -> Line:

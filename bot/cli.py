@@ -1,4 +1,4 @@
-"""The command line: `otpdesk run`, `check`, `export`, `backup`, `restore`, `demo`, `sandbox`."""
+"""The command line: `otpdesk init`, `run`, `check`, `export`, `backup`, `restore`, `demo`, `sandbox`."""
 
 import asyncio
 import json
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO
 import typer
 from rich.console import Console
 
-from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load
+from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load, problem_with
 from bot.domain.errors import DeskError, UnknownName
 from storage.database import DatabaseInUse, DatabaseUnusable, is_alive
 
 if TYPE_CHECKING:
+    from bot.initial import Question
     from bot.sandbox.child import BotCommand
 
 app = typer.Typer(
@@ -88,6 +89,37 @@ def check(
             output.print(f"{_MARKS[line.mark]} {line.name:<14}{line.found}{remedy}", markup=False, soft_wrap=True)
     if any(line.mark == "wrong" for line in lines):
         raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path("config.toml"),
+) -> None:
+    """Write a first configuration by asking; nobody but you can read it.
+
+    Each answer is looked at as it is given. A file that is there already stays as it is.
+    """
+    from bot import initial
+
+    if config.exists():
+        errors.print(f"{config} is there already; name another file with --config", markup=False)
+        raise typer.Exit(CANNOT_START)
+    answers = {question: _ask(question) for question in initial.QUESTIONS}
+    try:
+        initial.write(config, initial.as_toml(answers))
+    except OSError as error:
+        errors.print(f"{config} cannot be written: {error.strerror}", markup=False)
+        raise typer.Exit(CANNOT_START) from None
+    output.print(f"{config} is written. Next: otpdesk check --config {config}", markup=False, soft_wrap=True)
+
+
+def _ask(question: "Question") -> str:
+    while True:
+        answer = str(typer.prompt(question.asks, default=question.default, hide_input=question.hidden)).strip()
+        problem = problem_with(question.section, question.key, answer)
+        if problem is None:
+            return answer
+        errors.print(f"  {problem}", markup=False)
 
 
 @app.command()
@@ -158,20 +190,20 @@ def backup(
     config: ConfigOption = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="The file or folder to write to; without it, `backups` beside the database."),
+        typer.Option("--to", help="The file or folder to write to; without it, where `backup.folder` says."),
     ] = None,
 ) -> None:
     """Copy the desk's database while it runs: members, limits, orders, money and audit, but no code.
 
     The copy is checked before it gets its name, and only you can read it. Keep it on another machine.
     """
-    from storage.backup import back_up
+    from storage.backup import back_up, file_name
 
     settings = _load(config)
     database = settings.storage.path
     now = datetime.now(UTC)
-    name = f"otpdesk-{now:%Y%m%d-%H%M%S}.sqlite3"
-    target = to / name if to is not None and to.is_dir() else to or database.parent / "backups" / name
+    name = file_name(now)
+    target = to / name if to is not None and to.is_dir() else to or settings.backup.folder_of(database) / name
     try:
         back_up(database, target, settings.telegram.bot_id, now)
     except (DatabaseUnusable, OSError, sqlite3.Error) as error:

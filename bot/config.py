@@ -460,6 +460,19 @@ def load(path: Path | None) -> Settings:
     return settings
 
 
+def problem_with(section: str, key: str, value: str) -> str | None:
+    """What is wrong with a value for one key, in words, or None if it may be written there."""
+    model = _section(section)
+    if model is None:
+        raise LookupError(section)
+    try:
+        model.model_validate({key: value})
+    except ValidationError as error:
+        mine = [one for one in error.errors(include_input=False) if one["loc"] and one["loc"][0] == key]
+        return _message(mine[0], [section, key]) if mine else None
+    return None
+
+
 def _toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}

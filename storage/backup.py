@@ -23,6 +23,7 @@ from storage.migrate import ForeignDatabase, check, migrate
 RESTORED: Final = "restored from a backup; its newest orders may be missing"
 """Why a restored desk takes no orders."""
 
+_NAME_TIME: Final = "%Y%m%d-%H%M%S"
 _PRIVATE: Final = 0o600
 _FOLDER: Final = 0o700
 _BESIDE: Final = ("-journal", "-wal", "-shm")
@@ -53,6 +54,38 @@ _WITHOUT_TRUST: Final = (
 
 class BackupUnusable(Exception):
     """The backup cannot be restored; the message says why and what to do. Nothing has changed."""
+
+
+def file_name(now: datetime) -> str:
+    """What a backup of that moment is called: in the order of the alphabet they are in the order of time."""
+    return f"otpdesk-{now.astimezone(UTC):{_NAME_TIME}}.sqlite3"
+
+
+def newest(folder: Path) -> datetime | None:
+    """When the newest backup in a folder was made, by its name; None if there is none."""
+    made = _made_in(folder)
+    return made[-1][0] if made else None
+
+
+def rotate(folder: Path, keep: int) -> int:
+    """Delete the oldest backups, so that `keep` stay; files of other names are nobody's business. Return how many stay.
+
+    Raises:
+        OSError: one could not be deleted.
+    """
+    made = _made_in(folder)
+    for _, path in made[:-keep]:
+        path.unlink(missing_ok=True)
+    return min(len(made), keep)
+
+
+def _made_in(folder: Path) -> list[tuple[datetime, Path]]:
+    found = []
+    for path in folder.glob("otpdesk-*.sqlite3"):
+        with contextlib.suppress(ValueError):
+            made = datetime.strptime(path.stem.removeprefix("otpdesk-"), _NAME_TIME).replace(tzinfo=UTC)
+            found.append((made, path))
+    return sorted(found)
 
 
 def back_up(database: Path, target: Path, identity: str, now: datetime) -> None:

@@ -829,6 +829,10 @@ _ALERTS: Mapping[str, str] = {
         "Only {free} MiB are free on the disk of my database. Make room: once it is full I order nothing more and "
         "cannot keep codes. I say this once until there is room again."
     ),
+    "backup": (
+        "No backup could be made: {reason}. Those of before are all there. I try again every ten minutes; the books "
+        "since the last one would be lost with this machine."
+    ),
     "second_bot": ("Another bot runs with my token. New orders are stopped. Stop the other one, then send /resume."),
     "token": "SMSCode rejects the token. Put the right one into the configuration and restart me.",
     "books": (
@@ -866,6 +870,13 @@ def failure(error: errors.DeskError, zone: ZoneInfo) -> str:
     return f"That did not work ({escape(error)}). Nothing was charged."
 
 
+def backed_up(name: str, size: int, kept: int) -> str:
+    return (
+        f"A backup is made and checked: <code>{escape(name)}</code>, {max(1, size // 1024)} KiB, without codes. "
+        f"{kept} {'is' if kept == 1 else 'are'} kept on my machine. Keep a copy elsewhere."
+    )
+
+
 def storage_trouble() -> str:
     return (
         "I cannot write to my database, so I do not order anything now. Nothing was charged by this. "
@@ -900,6 +911,11 @@ def _wrong_usage(error: errors.WrongUsage, _: ZoneInfo) -> str:
 
 def meant_instead(command: str, words: str) -> str:
     return f"Did you mean <code>/{escape(command)} {html.escape(words[:200], quote=False)}</code>?"
+
+
+@failure.register
+def _backup_failed(error: errors.BackupFailed, _: ZoneInfo) -> str:
+    return f"No backup was made: {escape(error.reason)}. Those of before are all there."
 
 
 @failure.register

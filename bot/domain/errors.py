@@ -62,6 +62,14 @@ class Refusal(DeskError):
     """The desk says no before anything was sent: nothing changed and nothing was charged."""
 
 
+class BackupFailed(DeskError):
+    """The books could not be copied; `reason` says why. Nothing else has changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class WrongUsage(Refusal):
     """A command that cannot be read; `problem` says in plain words what is wrong with it.
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.domain.limits import LimitName
 from bot.services.desk import Desk
-from storage import inbox, ledger, members, orders, outbox, settings
+from storage import backup, inbox, ledger, members, orders, outbox, settings
 from storage.members import TEAM
 
 _PERIODS: Final = {"day": LimitName.TEAM_DAILY, "month": LimitName.TEAM_MONTHLY}
@@ -85,8 +85,9 @@ def _show_surroundings(desk: Desk) -> None:
     show("database_bytes", "Size of the database", sum(file.stat().st_size for file in files if file.exists()))
     show("disk_free_bytes", "Room left where the database is", shutil.disk_usage(desk.database.path.parent).free)
     folder = desk.settings.backup.folder_of(desk.database.path)
-    newest = max((file.stat().st_mtime for file in folder.glob("*.sqlite3")), default=0.0)
-    show("backup_timestamp_seconds", "When the newest backup was made; 0: there is none", newest)
+    newest = backup.newest(folder)
+    made_at = newest.timestamp() if newest else 0.0
+    show("backup_timestamp_seconds", "When the newest backup was made; 0: there is none", made_at)
 
 
 def _age(since: int | None, now: int) -> float:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from typer.testing import CliRunner
 
 from bot import cli
 from bot.checkup import Line, Mark, check
-from bot.config import Settings
+from bot.config import Settings, load
 from bot.sandbox.bot_api import DEFAULT_TOKEN, TelegramWorld, bot_app
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import DEFAULT_BEARER, SmsWorld, sms_app
+from storage.backup import file_name
 from storage.database import Database, heartbeat_of, is_alive
 
 DEAD = "http://127.0.0.1:9"
@@ -24,7 +26,8 @@ DEAD = "http://127.0.0.1:9"
 class _Servers:
     """Both simulators and how to reach them."""
 
-    def __init__(self, telegram_url: str, sms_url: str, sms: SmsWorld) -> None:
+    def __init__(self, telegram_url: str, sms_url: str, sms: SmsWorld, telegram: TelegramWorld | None = None) -> None:
+        self.telegram = telegram or TelegramWorld()
         self.telegram_url = telegram_url
         self.sms_url = sms_url
         self.sms = sms
@@ -44,9 +47,9 @@ class _Servers:
 
 @pytest.fixture
 async def servers() -> AsyncIterator[_Servers]:
-    sms = SmsWorld()
-    async with LoopbackServer(bot_app(TelegramWorld())) as chat, LoopbackServer(sms_app(sms)) as api:
-        yield _Servers(chat.url, api.url, sms)
+    sms, telegram = SmsWorld(), TelegramWorld()
+    async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms)) as api:
+        yield _Servers(chat.url, api.url, sms, telegram)
 
 
 def _by_name(lines: list[Line]) -> dict[str, Line]:
@@ -56,7 +59,11 @@ def _by_name(lines: list[Line]) -> dict[str, Line]:
 async def test_all_is_well_before_the_first_start_and_nothing_is_made(servers: _Servers, tmp_path: Path) -> None:
     lines = _by_name(await check(servers.settings(tmp_path), None))
     assert {name: line.mark for name, line in lines.items()} == dict.fromkeys(
-        ("configuration", "disk", "sqlite", "database", "telegram", "smscode", "clock"), Mark.OK
+        (
+            *("configuration", "permissions", "disk", "sqlite", "database", "backups"),
+            *("telegram", "webhook", "smscode", "clock"),
+        ),
+        Mark.OK,
     )
     assert lines["telegram"].found == "@otpdesk_bot"
     assert lines["smscode"].found == "contract guide (found out), balance Rp 150.000"
@@ -122,6 +129,76 @@ async def test_a_configuration_that_others_can_read_is_a_warning(servers: _Serve
     assert _by_name(await check(settings, path))["configuration"].mark is Mark.WARNING
     path.chmod(0o600)
     assert _by_name(await check(settings, path))["configuration"].mark is Mark.OK
+
+
+async def test_a_secret_or_a_backup_that_others_can_read_is_a_warning(servers: _Servers, tmp_path: Path) -> None:
+    settings = servers.settings(tmp_path)
+    token = tmp_path / "token"
+    token.write_text(DEFAULT_TOKEN, encoding="utf-8")
+    token.chmod(0o640)
+    telegram = settings.telegram.model_copy(update={"token_file": token})
+    settings = settings.model_copy(update={"telegram": telegram})
+    line = _by_name(await check(settings, None))["permissions"]
+    assert (line.mark, line.remedy) == (Mark.WARNING, f"chmod 600 {token}")
+    token.chmod(0o600)
+    assert _by_name(await check(settings, None))["permissions"].mark is Mark.OK
+
+
+async def test_a_backup_that_is_missing_or_old_is_a_warning(servers: _Servers, tmp_path: Path) -> None:
+    settings = servers.settings(tmp_path)
+    await (await Database.open(settings.storage.path)).close()
+    assert "otpdesk backup" in _by_name(await check(settings, None))["backups"].remedy
+    copy = tmp_path / "backups" / file_name(datetime.now(UTC))
+    copy.parent.mkdir()
+    copy.touch(0o600)
+    assert _by_name(await check(settings, None))["backups"].mark is Mark.OK
+    copy.rename(copy.with_name(file_name(datetime.now(UTC) - timedelta(days=3))))
+    assert _by_name(await check(settings, None))["backups"].mark is Mark.WARNING
+
+
+async def test_a_webhook_that_does_not_fit_the_mode_is_named(servers: _Servers, tmp_path: Path) -> None:
+    settings = servers.settings(tmp_path)
+    servers.telegram.webhook = {"url": "https://elsewhere.example.org/hook"}
+    line = _by_name(await check(settings, None))["webhook"]
+    assert (line.mark, "elsewhere" in line.found) == (Mark.WARNING, True)
+    ours = "https://desk.example.org"
+    settings = settings.model_copy(
+        update={
+            "telegram": settings.telegram.model_copy(update={"mode": "webhook"}),
+            "web": settings.web.model_copy(update={"listen": "127.0.0.1:8080", "public_url": ours}),
+        }
+    )
+    servers.telegram.webhook = {"url": f"{ours}/telegram/webhook"}
+    assert _by_name(await check(settings, None))["webhook"].mark is Mark.OK
+    servers.telegram.webhook |= {"last_error_date": 1, "last_error_message": "Connection refused"}
+    line = _by_name(await check(settings, None))["webhook"]
+    assert (line.mark, "Connection refused" in line.found) == (Mark.WARNING, True)
+
+
+def test_init_asks_again_until_an_answer_will_do_and_writes_a_private_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config.toml"
+    answers = ["not-a-token", DEFAULT_TOKEN, "", "live token", "live-token", "@ada", "1001, 1002"]
+    answers += ["-5", "15000", "", "", "Mars/Olympus", "Europe/Berlin", ""]
+    result = CliRunner().invoke(cli.app, ["init", "--config", str(path)], input="\n".join(answers) + "\n")
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_mode & 0o777 == 0o600
+    settings = load(path)
+    assert settings.telegram.secret == DEFAULT_TOKEN
+    assert settings.smscode.secret == "live-token"
+    assert settings.access.owners == (1001, 1002)
+    assert (settings.limits.per_order, settings.limits.daily, settings.limits.timezone) == (
+        15_000,
+        100_000,
+        "Europe/Berlin",
+    )
+    for problem in ("expected a bot token", "without spaces", "numeric Telegram ids", "time zone"):
+        assert problem in result.output
+    assert "live-token" not in result.output
+    assert DEFAULT_TOKEN not in result.output
+    before = path.read_bytes()
+    again = CliRunner().invoke(cli.app, ["init", "--config", str(path)])
+    assert again.exit_code == 2
+    assert path.read_bytes() == before
 
 
 def _written(folder: Path) -> Path:

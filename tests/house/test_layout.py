@@ -117,6 +117,7 @@ def test_every_module_belongs_to_a_layer_or_is_one_of_the_few_at_the_top() -> No
         "cli.py",
         "clock.py",
         "config.py",
+        "initial.py",
         "logs.py",
         "metrics.py",
         "pulse.py",

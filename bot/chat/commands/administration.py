@@ -7,7 +7,7 @@ from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.errors import WrongUsage
 from bot.domain.orders import OrderState
-from bot.services import access, evidence, tracking
+from bot.services import access, backups, evidence, tracking
 from bot.services import status as desk_status
 
 _MOST_CHATS: Final = 20
@@ -64,6 +64,13 @@ async def status(visit: Visit) -> None:
     """`/status`: how the desk stands."""
     await visit.typing()
     await visit.answer(texts.status(await desk_status.look(visit.desk), visit.desk.settings.limits.zone))
+
+
+async def backup(visit: Visit) -> None:
+    """`/backup`: copy the books now."""
+    await visit.typing()
+    made = await backups.make(visit.desk, visit.member.user_id)
+    await visit.answer(texts.backed_up(made.path.name, made.size, made.kept))
 
 
 async def resolve(visit: Visit) -> None:

@@ -172,6 +172,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "pause", Role.ADMIN, administration.pause, "[reason]", "stop new orders for everyone", ("/pause audit week",)
     ),
+    Command("backup", Role.ADMIN, administration.backup, "", "copy the books now, without codes"),
     Command("resume", Role.ADMIN, administration.resume, "", "open new orders again"),
     Command(
         "chats",
