@@ -287,9 +287,7 @@ def greeting(member: Member) -> str:
 
 
 def revoked(member: Member) -> str:
-    return (
-        f"{escape(member.name)} is off the list. Their live orders run on; codes for them alone go to the admins."
-    )
+    return f"{escape(member.name)} is off the list. Their live orders run on; codes for them alone go to the admins."
 
 
 def limit_set(done: LimitSet, zone: ZoneInfo) -> str:
