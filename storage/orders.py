@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bot.domain.limits import Window
+from bot.domain.looks import Wait
 from bot.domain.orders import Allowed, OrderState, Policy, RemoteOrder, Sms
 
 OPEN: Final = "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
@@ -413,6 +414,24 @@ def popularity(connection: sqlite3.Connection, platform: str | None = None) -> d
         (_RECENT, platform, platform),
     )
     return {row["name"]: row["times"] for row in rows}
+
+
+def waits(connection: sqlite3.Connection, newest: int, now: int) -> list[Wait]:
+    """How long each of so many newest orders waited for its first SMS, or has waited until now."""
+    rows = connection.execute(
+        "SELECT o.platform, o.country, o.placed_at, o.ended_at,"
+        " (SELECT min(seen_at) FROM sms WHERE sms.order_id = o.id) AS first_sms"
+        " FROM orders o WHERE o.placed_at IS NOT NULL AND o.id > (SELECT max(id) FROM orders) - ?",
+        (newest,),
+    )
+    return [
+        Wait(
+            (row["platform"], row["country"]),
+            max(0.0, ((row["first_sms"] or row["ended_at"] or now) - row["placed_at"]) / 1000),
+            came=row["first_sms"] is not None,
+        )
+        for row in rows
+    ]
 
 
 def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:

@@ -2,8 +2,8 @@
 
 Where SMSCode lists all live orders, one request an interval watches them all; an order is read by itself only when it
 left the list, when the list does not tell enough, or when a webhook speaks of it. The guide offers only single reads,
-so the reads of all orders are spread evenly over the interval. Where the request budget does not allow that many,
-everyone is slowed alike, except that fresh orders keep their pace: they are the ones about to get their code.
+so the reads of all orders are spread over the interval. Where the request budget does not allow that many, it goes to
+where a code is likeliest (`bot.domain.looks`), and nobody waits longer than three times an equal share.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Final
 
 from bot import logs
 from bot.domain.errors import ApiError, NotCanceled, RemoteOrderMissing, SmsError, TokenRejected
+from bot.domain.looks import Odds, intervals
 from bot.domain.orders import OrderState, RemoteOrder
 from bot.services import evidence, refunds, tracking
 from bot.services.desk import Desk
@@ -48,35 +49,32 @@ _REFRESH: Final = 30.0
 _MARGIN: Final = 15
 """Seconds before its expiry at which an unused order is canceled where only that gives the money back."""
 
-_FRESH: Final = 120.0
-"""Seconds for which an order is fresh: most codes come within two minutes."""
+_PLANNED_RATE: Final = 0.97
+"""The part of the budget that is planned; looks that come in bunches need a little room."""
 
-_FRESH_SHARE: Final = 0.75
-"""The part of a short budget that fresh orders may use, so that the others are never starved."""
+_PLAN_EVERY: Final = 1.0
+_ORDERS_PLANNED: Final = 1000.0
+"""Orders for which a plan takes so little that it can be made each second; more of them are planned less often."""
 
-
-def paces(fresh: int, others: int, interval: float, rate: float) -> tuple[float, float]:
-    """Seconds between two looks at a fresh order and at any other, if `rate` looks a second may be used.
-
-    Both are `interval` while that fits; else fresh orders keep as much of their pace as their share allows.
-    """
-    if (fresh + others) / interval <= rate:
-        return interval, interval
-    for_fresh = max(interval, fresh / (rate * _FRESH_SHARE))
-    for_others = max(interval, others / (rate - fresh / for_fresh))
-    return for_fresh, for_others
+_LEARNS_EVERY: Final = 600.0
+_LEARNS_FROM: Final = 1000
+"""Newest orders from which the odds are learned."""
 
 
 @dataclass(slots=True)
 class _Watch:
     """One order under watch. `due` is when it is next read by itself, on the monotonic clock.
 
-    `listed` says that the list of live orders shows it, `seen` what the list showed last, `hinted` that a webhook
-    spoke of it since it was read last.
+    `looked` is when it was read last and `every` the seconds between two looks; `missing` says that SMSCode did not
+    know it then. `listed` says that the list of live orders shows it, `seen` what the list showed last, `hinted` that a
+    webhook spoke of it since it was read last.
     """
 
     order: Order
     due: float
+    every: float
+    looked: float | None = None
+    missing: bool = False
     listed: bool = True
     seen: RemoteOrder | None = None
     hinted: bool = False
@@ -92,7 +90,9 @@ class Watcher:
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._unseen: set[int] | None = None
         self._give_up_at = 0.0
-        self._paces = (desk.settings.polling.interval, desk.settings.polling.interval)
+        self._odds = Odds()
+        self._odds_due = 0.0
+        self._plan_due = 0.0
         self._beside: dict[str, asyncio.Task[None]] = {}
         self._evidence_due = 0.0
         self._refunds_due = 0.0
@@ -145,13 +145,18 @@ class Watcher:
             if order.id in self._watches:
                 self._watches[order.id].order = order
         self._begin(fresh, now)
+        if now >= self._odds_due and not self._desk.sms.shows_all_live:
+            self._odds_due = now + _LEARNS_EVERY
+            at = self._desk.now
+            self._odds = Odds(await self._desk.database.read(lambda rows: orders.waits(rows, _LEARNS_FROM, at)))
 
     def _begin(self, fresh: list[Order], now: float) -> None:
         interval = self._desk.settings.polling.interval
         for place, order in enumerate(fresh):
             in_list = self._desk.sms.shows_all_live and order.phone_number is not None
-            watch = _Watch(order, math.inf if in_list else now + interval * (place + 1) / len(fresh))
-            self._watches[order.id] = self._by_remote_id[order.remote_id or ""] = watch
+            due = math.inf if in_list else now + interval * (place + 1) / len(fresh)
+            self._watches[order.id] = self._by_remote_id[order.remote_id or ""] = _Watch(order, due, interval)
+            self._plan_due = 0.0
 
     def _forget(self, order_id: int) -> None:
         watch = self._watches.pop(order_id, None)
@@ -261,10 +266,7 @@ class Watcher:
             watch.due = self._desk.clock.monotonic()
 
     def _start_due(self) -> None:
-        if not self._desk.sms.shows_all_live:
-            fresh = sum(self._is_fresh(watch.order) for watch in self._watches.values())
-            base, rate = self._desk.settings.polling.interval, self._desk.requests.watch_rate
-            self._paces = paces(fresh, len(self._watches) - fresh, base, rate)
+        self._plan()
         now = self._desk.clock.monotonic()
         free = _AT_ONCE - len(self._reading)
         due = (watch for watch in self._watches.values() if watch.due <= now and watch.order.id not in self._reading)
@@ -272,6 +274,28 @@ class Watcher:
             task = asyncio.create_task(self._look(watch), name=f"look at order {watch.order.id}")
             self._reading[watch.order.id] = task
             task.add_done_callback(partial(self._finished, watch.order.id))
+
+    def _plan(self) -> None:
+        """Share the budget anew among the orders that are read one by one: their odds change as they get older."""
+        now = self._desk.clock.monotonic()
+        if self._desk.sms.shows_all_live or now < self._plan_due:
+            return
+        watches = list(self._watches.values())
+        self._plan_due = now + max(_PLAN_EVERY, len(watches) / _ORDERS_PLANNED)
+        odds = [self._chance(watch.order) for watch in watches]
+        least = [self._least(watch) for watch in watches]
+        planned = intervals(odds, least, self._desk.requests.watch_rate * _PLANNED_RATE)
+        for watch, seconds in zip(watches, planned, strict=True):
+            watch.every = seconds
+            if watch.looked is not None:
+                watch.due = self._next_look(watch, watch.looked)
+
+    def _chance(self, order: Order) -> float:
+        """SMS a second that can be expected for an order now."""
+        if order.state is OrderState.RECEIVED:
+            return self._odds.second_sms()
+        age = max(0.0, (self._desk.now - (order.placed_at or 0)) / 1000)
+        return self._odds.first_sms((order.platform, order.country), age)
 
     def _finished(self, order_id: int, task: asyncio.Task[None]) -> None:
         self._reading.pop(order_id, None)
@@ -283,14 +307,16 @@ class Watcher:
             await self._look_at(watch)
 
     async def _look_at(self, watch: _Watch) -> None:
-        watch.due = self._next_look(watch)
+        watch.looked = self._desk.clock.monotonic()
+        watch.due = self._next_look(watch, watch.looked)
         hinted, watch.hinted, before = watch.hinted, False, watch.order
         try:
             watch.order = await self._read(watch.order)
         except RemoteOrderMissing:
             self._seen(watch)
+            watch.missing = True
             await evidence.miss(self._desk, watch.order)
-            watch.due = self._desk.clock.monotonic() + self._desk.settings.polling.interval * _MISSING
+            watch.due = self._next_look(watch, self._desk.clock.monotonic())
             return
         except TokenRejected:
             await self._desk.alert_token()
@@ -298,10 +324,11 @@ class Watcher:
         except SmsError as error:
             if isinstance(error, ApiError):
                 self._seen(watch)
-            watch.due = self._desk.clock.monotonic() + self._interval(watch.order)
+            watch.due = self._desk.clock.monotonic() + self._interval(watch)
             log.warning("order %s: %s", watch.order.id, error)
             return
         self._seen(watch)
+        watch.missing = False
         watch.due = max(watch.due, self._desk.clock.monotonic())
         if hinted and _got_its_code(before, watch.order):
             self._desk.webhooks.was_first()
@@ -340,8 +367,8 @@ class Watcher:
         if not margin or order.state is not OrderState.WAITING or order.expires_at is None:
             return False
         left = (order.expires_at - self._desk.now) / 1000
-        # The next look might come too late, so an interval is added to the margin.
-        return 0 < left <= margin + self._interval(order) / 2
+        # The next list might come too late, so half an interval is added to the margin.
+        return 0 < left <= margin + self._desk.settings.polling.interval / 2
 
     async def _cancel(self, order: Order) -> Order:
         try:
@@ -350,24 +377,35 @@ class Watcher:
             log.info("before it expires: %s", error)
             return order
 
-    def _is_fresh(self, order: Order) -> bool:
-        age = (self._desk.now - (order.placed_at or 0)) / 1000
-        return order.state is OrderState.WAITING and age < _FRESH
-
-    def _interval(self, order: Order) -> float:
+    def _interval(self, watch: _Watch) -> float:
         """Seconds between two looks at an order."""
-        interval = self._paces[0 if self._is_fresh(order) else 1]
-        if order.needs_admin:
+        least = self._least(watch)
+        return least if self._desk.sms.shows_all_live else max(watch.every, least)
+
+    def _least(self, watch: _Watch) -> float:
+        """Seconds between two looks at an order if there are enough for all."""
+        order, interval = watch.order, self._desk.settings.polling.interval
+        if order.needs_admin or watch.missing:
             return interval * _MISSING
         if order.expires_at is not None and order.expires_at < self._desk.now:
             return interval * _OVERDUE
         return interval * _AFTER_CODE if order.state is OrderState.RECEIVED else interval
 
-    def _next_look(self, watch: _Watch) -> float:
+    def _next_look(self, watch: _Watch, last: float) -> float:
         """When an order is next read by itself: never, while the list shows all there is to see of it."""
         if self._desk.sms.shows_all_live and watch.listed and watch.order.phone_number is not None:
             return math.inf
-        return self._desk.clock.monotonic() + self._interval(watch.order)
+        return min(last + self._interval(watch), self._ends_at(watch.order))
+
+    def _ends_at(self, order: Order) -> float:
+        """When an order is to be canceled if no code comes (on the monotonic clock); never, where that is past."""
+        moments = [order.cancel_from or 0]
+        if self._margin and order.expires_at is not None:
+            moments.append(order.expires_at - self._margin * 1000)
+        ahead = [moment for moment in moments if moment > self._desk.now]
+        if order.state is not OrderState.WAITING or not ahead:
+            return math.inf
+        return self._desk.clock.monotonic() + (min(ahead) - self._desk.now) / 1000
 
     def _wait_seconds(self) -> float:
         now = self._desk.clock.monotonic()

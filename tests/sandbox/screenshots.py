@@ -1,7 +1,7 @@
 """Take the pictures in docs/images from the running demo: `make screenshots`.
 
-Needs Debian's packages chromium, fonts-inter and fonts-noto-color-emoji: the page uses the fonts of whoever looks at it,
-and a bare machine has none worth a picture.
+Needs Debian's packages chromium, fonts-inter and fonts-noto-color-emoji: the page uses the fonts of whoever looks, and
+a bare machine has none worth a picture.
 """
 
 import asyncio
