@@ -21,10 +21,12 @@
     │   ├── NotOffered          the contract that SMSCode speaks has no words for it
     │   ├── NotAMember          nobody by that id is on the allowlist
     │   └── Protected           it would lock the team out, or overrule the configuration
+    ├── BackupFailed            the books could not be copied
     ├── AwaitsApproval          somebody else was asked; nothing is bought before they say yes
     ├── NotCanceled             SMSCode did not confirm a cancel; the order lives on for all we know
     ├── ChatError               what Telegram said, or failed to say
     │   ├── SecondBot           another process polls with the same token
+    │   │   └── WebhookSet      Telegram sends updates to an address instead
     │   ├── BotTokenRejected    the bot token is invalid
     │   └── ChatUnreachable     no connection, or it asks for patience
     └── SmsError                what SMSCode said, or failed to say

@@ -182,6 +182,7 @@ def every_status(nasty: str) -> Iterator[Status]:
 RENDERINGS: Mapping[str, Rendering] = {
     "mention": lambda nasty: texts.mention(BIGGEST_ID, nasty),
     "escape": texts.escape,
+    "backed_up": lambda nasty: [texts.backed_up(nasty, size, kept) for size in (0, 10**9) for kept in (1, 14)],
     "file_not_sent": texts.file_not_sent,
     "countdown": lambda _: texts.countdown(MOMENT, ZONE),
     "welcome": lambda nasty: [texts.welcome(a_member(nasty, role)) for role in Role],
@@ -360,6 +361,8 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     yield from (
         errors.ChatError(nasty),
         errors.SecondBot(nasty),
+        errors.WebhookSet(nasty),
+        errors.BackupFailed(nasty),
         errors.BotTokenRejected(nasty),
         errors.SmsError(nasty),
     )

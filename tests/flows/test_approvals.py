@@ -291,3 +291,18 @@ async def test_a_yes_that_nobody_could_act_on_runs_out(tmp_path: Path) -> None:
         await after.settle()
         assert not sms.books.charges
         assert await after.count("SELECT count(*) FROM approvals WHERE state = 'expired'") == 1
+
+
+async def test_who_wants_it_is_asked_first_and_whoever_approves_is_not_asked_again(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, limits={"approve_above": ABOVE, "confirm_above": ABOVE - 1}) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "whatsapp", PRICE, 500)
+        scene.say(OMAR, "/order whatsapp indonesia")
+        asked = await scene.hears("Rp 5.000", OMAR)
+        scene.press(OMAR, asked, "Order it for Rp 5.000")
+        await scene.hears("somebody else has to say yes", OMAR)
+        assert not scene.sms.books.charges
+        scene.press(ADA, await scene.hears("Omar wants", ADA, anew=False), "Approve")
+        await scene.hears("📱", OMAR)
+        assert len(scene.sms.books.charges) == 1
+        await scene.reconcile()
