@@ -235,25 +235,31 @@ async def test_pressing_the_order_button_twice_asks_once(desk: Scene) -> None:
     assert await desk.count("SELECT count(*) FROM approvals") == 1
 
 
-async def test_what_its_member_said_yes_to_and_what_was_approved_are_asked_apart(desk: Scene) -> None:
-    desk.sms.set_product("indonesia", "google", 15_000, 500)
-    asks = await desk.ask(OMAR, "/order google indonesia", "costs Rp 15.000")
-    assert await desk.count("SELECT count(*) FROM approvals") == 0
-    desk.press(OMAR, asks, "Order it for")
-    await desk.hears("I have asked Ada, Bob", OMAR)
-    desk.sms.clear_catalog()
-    desk.sms.set_product("indonesia", "google", 15_001, 500)
-    await desk.ask(BOB, "/approve 1", "It costs Rp 15.001 by now, not Rp 15.000")
-    told = await desk.hears("I have asked anew", OMAR)
-    desk.press(OMAR, told, "Take it back")
-    await desk.hears("Taken back", OMAR)
-    await desk.ask(BOB, "/approve 2", "Request 2 was taken back already")
+async def test_a_price_above_what_was_agreed_is_asked_for_anew_and_can_be_taken_back(tmp_path: Path) -> None:
+    limits = {"approve_above": ABOVE, "confirm_above": ABOVE}
+    async with open_scene(tmp_path, limits=limits) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "google", 15_000, 500)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        asks = await scene.ask(OMAR, "/order google indonesia", "Rp 15.000")
+        assert await scene.count("SELECT count(*) FROM approvals") == 0
+        scene.press(OMAR, asks, "Order it for Rp 15.000")
+        await scene.hears("I have asked Ada, Bob", OMAR)
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "google", 15_001, 500)
+        await scene.ask(BOB, "/approve 1", "It costs Rp 15.001 by now, not Rp 15.000")
+        told = await scene.hears("I have asked anew", OMAR)
+        scene.press(OMAR, told, "Take it back")
+        await scene.hears("Taken back", OMAR)
+        await scene.ask(BOB, "/approve 2", "Request 2 was taken back already")
 
-    await desk.ask(OMAR, "/order google indonesia max=16000", "I have asked Ada, Bob")
-    await desk.ask(BOB, "/approve 3", "Approved. #")
-    await desk.hears("📱", OMAR, anew=False)
-    assert [charge.amount for charge in desk.sms.books.charges] == [15_001]
-    await desk.reconcile()
+        # A price that was typed has been agreed to.
+        await scene.ask(OMAR, "/order google indonesia max=16000", "I have asked Ada, Bob")
+        await scene.ask(BOB, "/approve 3", "Approved. #")
+        await scene.hears("📱", OMAR, anew=False)
+        assert len(scene.sms.books.charges) == 1
+        assert scene.sms.books.spent == 15_001
+        await scene.reconcile()
 
 
 async def test_what_is_bought_is_what_was_shown_and_nothing_else(tmp_path: Path) -> None:
