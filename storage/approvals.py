@@ -39,6 +39,7 @@ class Ask:
     round: int
     country: str
     price: int
+    product: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Approval:
     operator: str
     reactivates: int | None
     country: str
+    product: str
     price: int
     state: ApprovalState
     asked_at: int
@@ -87,8 +89,8 @@ def insert(connection: sqlite3.Connection, ask: Ask, now: int, expires_at: int) 
     request = ask.request
     row = connection.execute(
         "INSERT INTO approvals (command_key, round, member_id, chat_id, thread_id, platform, countries, max_price,"
-        " note, policy, operator, reactivates, country, price, asked_at, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " note, policy, operator, reactivates, country, product, price, asked_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             ask.root_key,
             ask.round,
@@ -103,6 +105,7 @@ def insert(connection: sqlite3.Connection, ask: Ask, now: int, expires_at: int) 
             request.operator,
             request.reactivates,
             ask.country,
+            ask.product,
             ask.price,
             now,
             expires_at,

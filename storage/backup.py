@@ -47,6 +47,8 @@ _WITHOUT_TRUST: Final = (
     # The desk may have gone on after the backup. What was on its way then may have become anything since: no balance
     # of today proves it, and asking again under its key could buy what was refused meanwhile.
     "UPDATE orders SET needs_admin = 1, state = 'unknown' WHERE state IN ('reserved', 'sent', 'unknown')",
+    # What was asked or approved then may have been bought since.
+    "UPDATE approvals SET state = 'expired' WHERE state IN ('open', 'approved')",
     "UPDATE outbox SET repeated = 1 WHERE state IN ('pending', 'sending')",
     f"DELETE FROM settings WHERE name IN ('{settings.ACCOUNT}', '{settings.FINGERPRINT}', '{settings.BACKED_UP}')",
 )

@@ -173,7 +173,10 @@ class Deliverer:
         approval, asker = await self._request(letter.notice)
         by = int(letter.notice.facts.get("by") or 0)
         name = await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
-        return await self._send(letter, texts.answered(approval, asker, name, letter.notice.facts), ANYBODY, [])
+        anew = letter.notice.facts.get("anew")
+        rows = keyboards.for_asker(int(anew)) if anew else []
+        text = texts.answered(approval, asker, name, letter.notice.facts)
+        return await self._send(letter, text, approval.member_id, rows)
 
     async def _request(self, notice: Notice) -> tuple[Approval, str]:
         """The request that a notice speaks of, and the name of whoever asked."""

@@ -5,7 +5,7 @@ import sqlite3
 
 from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
-from bot.chat.keyboards import Press, Row
+from bot.chat.keyboards import Row
 from bot.chat.visit import AskedFirst, Visit
 from bot.domain.access import Role
 from bot.domain.errors import (
@@ -80,7 +80,7 @@ def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
     if isinstance(error, NotCanceled) and isinstance(error.reason, CancelTooEarly):
         return [[keyboards.cancel_later(error.order_id)]]
     if isinstance(error, AwaitsApproval):
-        return [[Press("Take it back", "withdraw", {"approval": error.approval_id})]]
+        return keyboards.for_asker(error.approval_id)
     if isinstance(error, WrongUsage) and error.instead:
         return [[keyboards.command(f"/{command.name} {error.instead}"[:60], command.name, error.instead)]]
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:

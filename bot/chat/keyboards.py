@@ -132,6 +132,11 @@ def for_listed(order: Order) -> list[Row]:
     return [row]
 
 
+def for_asker(approval_id: int) -> list[Row]:
+    """The way back for whoever waits for a yes."""
+    return [[Press("Take it back", "withdraw", {"approval": approval_id})]]
+
+
 def for_approval(approval_id: int, *, numbered: bool = False) -> list[Row]:
     """The answer to a request for approval; `numbered` where several are listed."""
     number = f" {approval_id}" if numbered else ""

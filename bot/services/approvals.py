@@ -44,8 +44,10 @@ def check(desk: Desk, connection: sqlite3.Connection, request: Request, price: i
         raise ApprovalNeeded(threshold, price)
 
 
-async def ask(desk: Desk, request: Request, country: str, needed: ApprovalNeeded) -> AwaitsApproval:
+async def ask(desk: Desk, request: Request, country: str, needed: ApprovalNeeded, product: str = "") -> AwaitsApproval:
     """Ask everybody who may approve, once for a command and a price; return what to tell whoever wants the order.
+
+    `country` is that of the offer, `product` the name of the only offers that are wanted, if any will not do.
 
     An approval that the price has outgrown is closed and asked for anew.
 
@@ -62,7 +64,7 @@ async def ask(desk: Desk, request: Request, country: str, needed: ApprovalNeeded
         root, number = (earlier.command_key, earlier.round + 1) if earlier else (request.command_key, 1)
         approval = approvals.by_command(connection, root, number)
         if approval is None:
-            asked = Ask(request, root, number, country, needed.price)
+            asked = Ask(request, root, number, country, needed.price, product)
             approval = _open(desk, connection, asked, approvers, earlier)
         names = tuple(person.name for person in approvers)
         until = from_milliseconds(approval.expires_at)
@@ -95,7 +97,7 @@ def _open(
         connection, earlier.id, ApprovalState.APPROVED, ApprovalState.DEARER, now
     ):
         audit.write(connection, now, audit.DESK, "approval.dearer", approval=earlier.id, price=asked.price)
-        outbox.put(connection, _news(earlier, ApprovalState.DEARER, price=asked.price), now)
+        outbox.put(connection, _news(earlier, ApprovalState.DEARER, price=asked.price, anew=number), now)
     return approval
 
 
@@ -285,13 +287,14 @@ def _news(
     *,
     by: int | None = None,
     price: int | None = None,
+    anew: int | None = None,
     reason: str | None = None,
 ) -> Notice:
-    """What became of a request, to where the order was wanted."""
+    """What became of a request, to where the order was wanted; `anew` is the number of the one that follows it."""
     return Notice(
         kind=NoticeKind.ANSWERED,
         chat_id=approval.chat_id,
         thread_id=approval.thread_id,
         dedupe_key=f"approval:{approval.id}:{outcome}",
-        facts={"approval": approval.id, "outcome": outcome, "by": by, "price": price, "reason": reason},
+        facts={"approval": approval.id, "outcome": outcome, "by": by, "price": price, "anew": anew, "reason": reason},
     )

@@ -263,7 +263,8 @@ async def _reserve(desk: Desk, search: _Search, bid: _Bid) -> Order:
     """Keep the intent of one bid of a search and hold its price.
 
     Raises:
-        Refusal: a limit or a rule of the desk; nothing has changed.
+        Refusal: a limit or a rule of the desk; nothing has changed. AwaitsApproval: somebody else was asked for their
+            yes; nothing is held.
     """
     command = search.command
     search.attempt += 1
@@ -280,7 +281,10 @@ async def _reserve(desk: Desk, search: _Search, bid: _Bid) -> Order:
         operator=command.operator,
         approval_id=command.approval_id,
     )
-    order = await _hold(desk, request, bid, search.attempt, search.order_id)
+    try:
+        order = await _hold(desk, request, bid, search.attempt, search.order_id)
+    except ApprovalNeeded as needed:
+        raise await approvals.ask(desk, request, bid.country, needed, command.product) from needed
     search.order_id = order.id
     return order
 
@@ -289,8 +293,7 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
     """Keep the intent and hold its price, all limits in one transaction; `order_id` names a refused earlier attempt.
 
     Raises:
-        LimitReached, OrderingPaused, OrderingBanned, NotPermitted, NobodyToApprove: and nothing has changed.
-        AwaitsApproval: somebody else was asked for their yes; nothing is held.
+        LimitReached, OrderingPaused, OrderingBanned, NotPermitted, ApprovalNeeded: and nothing has changed.
     """
     calendar, now = desk.calendar, desk.now
     intent = orders.Intent(
@@ -327,10 +330,7 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
         spending.warn(desk, connection, order)
         return order
 
-    try:
-        return await desk.transact(body)
-    except ApprovalNeeded as needed:
-        raise await approvals.ask(desk, request, bid.country, needed) from needed
+    return await desk.transact(body)
 
 
 async def _create(desk: Desk, order: Order, sold_out: int) -> Order:
@@ -482,5 +482,8 @@ async def _reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: i
     )
     bid = _Bid(order.country, order.product, cost, desk.sms.reactivate_body(order.remote_id or "", cost))
     attempt = earlier.attempt + 1 if earlier else 1
-    reserved = await _hold(desk, request, bid, attempt, earlier.id if earlier else None)
+    try:
+        reserved = await _hold(desk, request, bid, attempt, earlier.id if earlier else None)
+    except ApprovalNeeded as needed:
+        raise await approvals.ask(desk, request, bid.country, needed) from needed
     return await _create(desk, reserved, sold_out=0)

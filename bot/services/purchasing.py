@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.domain.errors import ApprovalNeeded, PriceRose
+from bot.domain.errors import ApprovalNeeded, PriceNotAgreed, PriceRose
 from bot.services import approvals, ordering, tracking
 from bot.services.desk import Desk
 from bot.services.ordering import OrderCommand
@@ -24,12 +24,18 @@ async def carry_out(desk: Desk, approval: Approval) -> Order | None:
     if approval.state is not ApprovalState.APPROVED:
         log.info("approval %s is %s already", approval.id, approval.state)
         return None
-    placed = await (_place if approval.reactivates is None else _reactivate)(desk, approval)
+    try:
+        placed = await (_place if approval.reactivates is None else _reactivate)(desk, approval)
+    except (PriceRose, PriceNotAgreed) as dearer:
+        needed = ApprovalNeeded(desk.settings.limits.approve_above or 0, dearer.price)
+        request = approvals.request_of(approval)
+        raise await approvals.ask(desk, request, approval.country, needed, approval.product) from dearer
     await approvals.mark_placed(desk, approval, placed.id)
     return placed
 
 
 def _command(approval: Approval) -> OrderCommand:
+    """The order as it was asked for: these countries and no others, at that price or below."""
     return OrderCommand(
         key=approval.order_key,
         member_id=approval.member_id,
@@ -41,6 +47,9 @@ def _command(approval: Approval) -> OrderCommand:
         note=approval.note,
         operator=approval.operator,
         policy=approval.policy,
+        product=approval.product,
+        seen=approval.price,
+        agreed=approval.price,
         approval_id=approval.id,
     )
 
@@ -55,9 +64,4 @@ async def _place(desk: Desk, approval: Approval) -> Order:
 async def _reactivate(desk: Desk, approval: Approval) -> Order:
     wanted = approval.reactivates or 0
     order = await desk.database.read(lambda connection: tracking.known(connection, wanted))
-    try:
-        return await ordering.reactivate(desk, order, _command(approval), approval.price)
-    except PriceRose as error:
-        threshold = desk.settings.limits.approve_above or 0
-        needed = ApprovalNeeded(threshold, error.price)
-        raise await approvals.ask(desk, approvals.request_of(approval), approval.country, needed) from error
+    return await ordering.reactivate(desk, order, _command(approval), approval.price)

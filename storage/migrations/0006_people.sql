@@ -31,6 +31,7 @@ CREATE TABLE approvals (
   operator    TEXT NOT NULL,
   reactivates INTEGER REFERENCES orders (id),
   country     TEXT NOT NULL,                  -- the offer that asked for it
+  product     TEXT NOT NULL,                  -- the only offers that were wanted, by name; empty: any
   price       INTEGER NOT NULL CHECK (price >= 0), -- the most that it may cost
   state       TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'declined', 'withdrawn', 'expired',
                                                             'placed', 'failed', 'dearer')),

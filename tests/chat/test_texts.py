@@ -141,8 +141,8 @@ def every_request(nasty: str) -> list[Approval]:
     rest = (ApprovalState.OPEN, 0, MOMENT_MS, None, None, None)
     policy = Policy.CHEAPEST
     return [
-        Approval(10**15, "key", 1, *common, nasty[:200], policy, "", None, nasty, MOST, *rest),
-        Approval(10**15, "key", 1, *common, "", policy, "", 1, nasty, MOST, *rest),
+        Approval(10**15, "key", 1, *common, nasty[:200], policy, "", None, nasty, nasty, MOST, *rest),
+        Approval(10**15, "key", 1, *common, "", policy, "", 1, nasty, "", MOST, *rest),
     ]
 
 

@@ -8,8 +8,11 @@ import pytest
 
 from bot.chat import keyboards
 from bot.domain.access import Role
+from bot.domain.errors import AwaitsApproval
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, Message
 from bot.sandbox.sms_api import Contract, Fault, FaultKind
+from bot.services import ordering
+from bot.services.ordering import OrderCommand
 from tests.clocks import FastClock
 from tests.scene import NOON, Scene, open_scene
 
@@ -215,7 +218,7 @@ async def test_in_a_group_it_is_asked_and_answered_where_it_was_wanted(desk: Sce
     desk.telegram.join(BOB, TEAM_CHAT)
     query = desk.telegram.press(BOB, TEAM_CHAT, waits.message_id, "Take it back")
     await desk.until(lambda: any(answer.query_id == query.id for answer in desk.telegram.callback_answers))
-    assert "belongs to somebody else" in desk.telegram.callback_answers[-1].text
+    assert "This button is Omar's" in desk.telegram.callback_answers[-1].text
     desk.say(BOB, "/approve 1", TEAM_CHAT)
     await desk.hears("Bob approved", TEAM_CHAT)
     await desk.hears("📱", TEAM_CHAT)
@@ -230,6 +233,93 @@ async def test_pressing_the_order_button_twice_asks_once(desk: Scene) -> None:
     desk.telegram.press(OMAR, OMAR, shelf.message_id, label)
     await desk.settle()
     assert await desk.count("SELECT count(*) FROM approvals") == 1
+
+
+async def test_a_price_above_what_was_agreed_is_asked_for_anew_and_can_be_taken_back(tmp_path: Path) -> None:
+    limits = {"approve_above": ABOVE, "confirm_above": ABOVE}
+    async with open_scene(tmp_path, limits=limits) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "google", 15_000, 500)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        asks = await scene.ask(OMAR, "/order google indonesia", "Rp 15.000")
+        assert await scene.count("SELECT count(*) FROM approvals") == 0
+        scene.press(OMAR, asks, "Order it for Rp 15.000")
+        await scene.hears("I have asked Ada, Bob", OMAR)
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "google", 15_001, 500)
+        await scene.ask(BOB, "/approve 1", "It costs Rp 15.001 by now, not Rp 15.000")
+        told = await scene.hears("I have asked anew", OMAR)
+        scene.press(OMAR, told, "Take it back")
+        await scene.hears("Taken back", OMAR)
+        await scene.ask(BOB, "/approve 2", "Request 2 was taken back already")
+
+        # A price that was typed has been agreed to.
+        await scene.ask(OMAR, "/order google indonesia max=16000", "I have asked Ada, Bob")
+        await scene.ask(BOB, "/approve 3", "Approved. #")
+        await scene.hears("📱", OMAR, anew=False)
+        assert len(scene.sms.books.charges) == 1
+        assert scene.sms.books.spent == 15_001
+        await scene.reconcile()
+
+
+async def test_what_is_bought_is_what_was_shown_and_nothing_else(tmp_path: Path) -> None:
+    async with open_scene(
+        tmp_path, limits={"approve_above": ABOVE}, ordering={"countries": ("vietnam",), "cancel_before_expiry": 0}
+    ) as scene:
+        scene.sms.clear_catalog()
+        for country, name, price in (("indonesia", "A", 4500), ("indonesia", "B", 5000), ("vietnam", "B", 4100)):
+            scene.sms.set_product(country, "whatsapp", price, 500, name=name)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        pressed = OrderCommand("press-1", OMAR, OMAR, None, "whatsapp", ("indonesia",), product="B", seen=5000)
+        with pytest.raises(AwaitsApproval) as waits:
+            await ordering.place(scene.app.desk, pressed)
+        assert waits.value.price == 5000
+        # The same command again, as after a crash, asks nobody a second time.
+        with pytest.raises(AwaitsApproval):
+            await ordering.place(scene.app.desk, pressed)
+        await scene.ask(BOB, "/approve 1", "Approved. #1 for Omar")
+        (order,) = scene.sms.live_orders()
+        assert (order.country, order.price) == ("indonesia", 5000)
+        assert await scene.count("SELECT count(*) FROM approvals") == 1
+
+
+async def test_requests_go_to_the_admins_chat_where_there_is_one(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, limits={"approve_above": ABOVE}, access={"admin_chat": TEAM_CHAT}) as scene:
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "whatsapp", PRICE, 500)
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        await _ask(scene)
+        request = await scene.hears("Omar wants whatsapp", TEAM_CHAT, anew=False)
+        await scene.hears("Omar wants whatsapp", BOB, anew=False)
+        assert not any("Omar wants" in text for text in scene.said_by_bot(ADA))
+        query = scene.telegram.press(OMAR, TEAM_CHAT, request.message_id, "Approve")
+        await scene.until(lambda: any(answer.query_id == query.id for answer in scene.telegram.callback_answers))
+        assert "needs the role approver" in scene.telegram.callback_answers[-1].text
+        scene.press(ADA, request, "Approve")
+        await scene.hears("Approved. #1 for Omar", TEAM_CHAT)
+        await scene.hears("Ada approved", OMAR, anew=False)
+        assert len(scene.sms.books.charges) == 1
+
+
+async def test_the_same_number_again_needs_a_yes_too(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, contract="official", limits={"approve_above": 0, "confirm_above": 50_000}) as scene:
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        scene.say(OMAR, "/order whatsapp id")
+        await scene.hears("I have asked Ada, Bob", OMAR)
+        await scene.ask(BOB, "/approve 1", "Approved. #1 for Omar")
+        (order,) = scene.sms.live_orders()
+        scene.sms.arrive(order.id, "550123")
+        await scene.hears("550123", OMAR, anew=False)
+        await scene.ask(OMAR, "/done", "#1 is finished")
+        asks = await scene.ask(OMAR, "/reactivate 1", "The same number again")
+        scene.press(OMAR, asks, asks.button_texts[0])
+        await scene.hears("I have asked Ada, Bob", OMAR)
+        await scene.hears("Omar wants the same number again", BOB, anew=False)
+        assert len(scene.sms.books.charges) == 1
+        await scene.ask(BOB, "/approve 2", "Approved. #2 for Omar")
+        (again,) = scene.sms.live_orders()
+        assert again.reactivates == order.id
+        await scene.reconcile()
 
 
 @pytest.mark.parametrize("contract", ["guide", "official"])

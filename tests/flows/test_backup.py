@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bot import cli
 from bot.clock import moment
+from bot.domain.access import Role
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Contract, Fault, FaultKind
 from storage import backup
@@ -17,6 +18,7 @@ from storage.database import Database
 from tests.scene import Scene, open_hurried_scene, open_scene
 
 CODE = "48291375"
+BOB = 2003
 
 
 async def back_up(scene: Scene, target: Path) -> None:
@@ -51,6 +53,24 @@ async def test_a_restored_desk_takes_no_order_until_told_and_loses_no_code(tmp_p
             assert str(after.number) in told.text
         await restored.ask(ADA, "/resume", "open again")
         await restored.order("google philippines")
+
+
+async def test_a_request_that_was_open_at_the_backup_buys_nothing_after_it(tmp_path: Path) -> None:
+    copy, limits = tmp_path / "backup.sqlite3", {"approve_above": 0}
+    async with open_scene(tmp_path, limits=limits) as scene:
+        await scene.hire(BOB, "Bob", Role.APPROVER)
+        scene.say(OMAR, "/order whatsapp indonesia")
+        request = await scene.hears("Request 1", BOB, anew=False)
+        await back_up(scene, copy)
+        await scene.ask(ADA, "/approve 1", "Approved. #1")
+        telegram, sms, clock = scene.telegram, scene.sms, scene.clock
+    put_back(scene, copy)
+    async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False, limits=limits) as restored:
+        await restored.hears("These books were restored from a backup", ADA, anew=False)
+        await restored.ask(ADA, "/resume", "open again")
+        restored.press(BOB, request, "Approve")
+        await restored.hears("Request 1 has run out already", BOB)
+        assert len(sms.books.charges) == 1
 
 
 async def test_no_code_is_in_a_backup_and_one_that_was_not_told_yet_is_read_again(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ async def test_usage_shows_spent_held_left_and_when_it_starts_anew(scene: Scene)
     assert "The team this month · Rp 5.000 of Rp 5.000.000" in page.text
     assert "spent Rp 5.000 · left Rp 995.000, starts anew 01 Apr 00:00" in page.text
 
-    for named in (str(OMAR), "omar"):
+    for named in (str(OMAR), "omar", "@Omar"):
         await scene.ask(ADA, f"/usage {named}", "Omar · operator")
     await scene.ask(OMAR, f"/usage {ADA}", "needs the role admin")
     await scene.ask(ADA, "/usage 4711", "4711 is not on the list")

@@ -90,7 +90,7 @@ async def test_a_role_changes_what_the_next_press_of_an_old_keyboard_does(scene:
         OMAR, bob, question.message_id, question.button("Refuse")["callback_data"], forged=True
     )
     await scene.until(lambda: any(answer.query_id == query.id for answer in scene.telegram.callback_answers))
-    assert "belongs to somebody else" in scene.telegram.callback_answers[-1].text
+    assert "This button is Bob's" in scene.telegram.callback_answers[-1].text
     await scene.ask(ADA, f"/role {bob} approver", "is an approver now")
     query = scene.telegram.press(bob, bob, question.message_id, "Let in as admin")
     await scene.until(lambda: any(answer.query_id == query.id for answer in scene.telegram.callback_answers))

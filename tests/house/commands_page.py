@@ -16,7 +16,8 @@ The roles are, in rising order, viewer, operator, approver and admin; each may d
 bot shows everybody only what they may use, in `/help` and in the menu behind the slash.
 
 - An order is named by its short number (`/cancel 17`), by replying to its message, or by nothing where only one lives.
-- A person is named by their Telegram id, or by replying to one of their messages.
+- A person is named by their Telegram id, by the name `/users` shows, or by replying to one of their messages.
+- A length of time is `30m`, `12h`, `3d` or `2w`.
 - Amounts are whole rupiah: `3500`, `3.500` and `3,500` mean the same.
 """
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.domain.access import Member, Role
 from bot.domain.limits import LimitName
@@ -13,7 +16,7 @@ from storage.audit import Line
 from storage.buttons import Button
 from storage.database import Database
 from storage.members import TEAM, AccessRequest, Chat
-from tests.storage.rows import ANA, BEN, GROUP, NOW, waiting
+from tests.storage.rows import ANA, BEN, GROUP, NOW, opened, waiting
 
 CARL = 33
 
@@ -96,6 +99,42 @@ def test_a_temporary_limit_binds_until_its_moment_and_not_at_it(connection: sqli
     assert members.lasting_limits_of(connection, ANA, defaults) == {**defaults, LimitName.DAILY: 7}
     members.forget_temporary_limits(connection, NOW + 11)
     assert set(members.temporary_limits_of(connection, ANA, NOW)) == {LimitName.TEAM_DAILY}
+
+
+SETTINGS = st.lists(
+    st.tuples(
+        st.sampled_from([ANA, BEN, TEAM]),
+        st.sampled_from([LimitName.DAILY, LimitName.TEAM_DAILY]),
+        st.one_of(st.none(), st.integers(0, 99)),
+        st.one_of(st.none(), st.integers(-3, 9)),
+    ),
+    max_size=12,
+)
+
+
+@given(said=SETTINGS, later=st.integers(-3, 9))
+def test_limits_are_what_was_said_last_as_long_as_it_holds(
+    said: list[tuple[int, LimitName, int | None, int | None]], later: int
+) -> None:
+    defaults, now = dict.fromkeys(LimitName, 500), NOW + later
+    lasting: dict[tuple[int, LimitName], int] = {}
+    for_now: dict[tuple[int, LimitName], tuple[int, int]] = {}
+    with closing(opened()) as connection:
+        for owner, name, amount, lasts in said:
+            if amount is not None and lasts is not None:
+                members.set_temporary_limit(connection, owner, name, amount, NOW + lasts)
+                for_now[owner, name] = (amount, NOW + lasts)
+                continue
+            members.set_limit(connection, owner, name, amount)
+            for_now.pop((owner, name), None)
+            lasting.pop((owner, name), None)
+            if amount is not None:
+                lasting[owner, name] = amount
+        for member in (ANA, BEN):
+            binding = members.limits_of(connection, member, defaults, now)
+            for name, owner in ((LimitName.DAILY, member), (LimitName.TEAM_DAILY, TEAM)):
+                amount, until = for_now.get((owner, name), (0, NOW - 99))
+                assert binding[name] == (amount if until > now else lasting.get((owner, name), 500))
 
 
 def test_the_newest_word_on_a_limit_ends_a_temporary_one(connection: sqlite3.Connection) -> None:
