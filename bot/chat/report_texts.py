@@ -20,15 +20,27 @@ _LONGEST_CAPTION: Final = 1024
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
 _MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below"})
-_NOT_SHOWN: Final = frozenset({"note", "key"})
+_ORDERS_OWN: Final = frozenset({"platform", "country", "note"})
 """Details of a line that its order shows anyway."""
 
 
+_LEAST_MILLISECONDS: Final = 10**11
+"""A moment in unix milliseconds is above that, one in seconds below."""
+
 AUDIT_WORDS: Mapping[str, str] = {
     "access.ask": "asked to come in",
-    "chat.allow": "allowed this group",
-    "chat.forget": "left this group",
-    "chat.move": "followed a group that moved",
+    "access.refuse": "refused to let in",
+    "approval.approve": "said yes to",
+    "approval.ask": "asked for a yes",
+    "approval.dearer": "asked again at a higher price",
+    "approval.decline": "said no to",
+    "approval.expire": "let a request run out of",
+    "approval.fail": "could not place what was approved",
+    "approval.placed": "placed what was approved:",
+    "approval.withdraw": "withdrew a request",
+    "chat.allow": "allowed the group",
+    "chat.forget": "left the group",
+    "chat.move": "followed a group that moved to",
     "desk.pause": "stopped new orders",
     "desk.restored": "was restored from a backup",
     "desk.resume": "opened new orders again",
@@ -190,7 +202,7 @@ def _audit_line(told: Told, moment: datetime, names: Mapping[int, str], explaine
         if line.order_id not in explained:
             explained.add(line.order_id or 0)
             pieces.append(_explained(told.order, line, names))
-    return "".join([*pieces, _detail(line)])
+    return "".join([*pieces, _detail(told, moment)])
 
 
 def _explained(order: Row, line: Line, names: Mapping[int, str]) -> str:
@@ -202,13 +214,23 @@ def _explained(order: Row, line: Line, names: Mapping[int, str]) -> str:
     return f" ({', '.join(map(escape, pieces))}{note})"
 
 
-def _detail(line: Line) -> str:
+def _detail(told: Told, moment: datetime) -> str:
+    hidden = _ORDERS_OWN if told.order is not None else ()
     shown = [
-        f"{escape(name)} {format_amount(value) if name in _MONEY and type(value) is int else escape(value)}"
-        for name, value in line.detail.items()
-        if name not in _NOT_SHOWN and value not in (None, "")
+        f"{escape(name)} {_value(name, value, moment)}"
+        for name, value in told.line.detail.items()
+        if name not in hidden and value not in (None, "")
     ]
     return f" · {', '.join(shown)}" if shown else ""
+
+
+def _value(name: str, value: object, moment: datetime) -> str:
+    """A detail as people write it; `moment` lends its time zone."""
+    if type(value) is not int:
+        return escape(value)
+    if name == "until" and value > _LEAST_MILLISECONDS:
+        return f"{from_milliseconds(value).astimezone(moment.tzinfo):%d %b %H:%M}"
+    return format_amount(value) if name in _MONEY else str(value)
 
 
 # The stock watch

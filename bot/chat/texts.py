@@ -655,7 +655,8 @@ def resolved(order: Order) -> str:
 def guard(until: datetime, zone: ZoneInfo) -> str:
     return (
         "⛔ SMSCode takes no new order of this account for a while: too many orders failed or were canceled. "
-        f"It ends {countdown(until, zone)}. Live orders are still watched, their codes still come."
+        f"It ends {countdown(until, zone)}. Live orders are still watched, their codes still come. Until then there is "
+        "nothing to do; fewer cancels and another country or platform keep it away."
     )
 
 

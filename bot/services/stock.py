@@ -109,7 +109,7 @@ def fitting(offers: Iterable[Offer], below: int | None) -> Offer | None:
     return cheapest if cheapest is not None and (below is None or cheapest.price <= below) else None
 
 
-class Lookout:
+class Rounds:
     """Goes round what is watched for, a few names at a time, while requests are plenty."""
 
     def __init__(self, desk: Desk) -> None:

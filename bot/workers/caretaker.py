@@ -15,14 +15,14 @@ class Caretaker:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._balance_due = 0.0
-        self._lookout = stock.Lookout(desk)
+        self._rounds = stock.Rounds(desk)
 
     async def run(self) -> None:
         """Look, rest, for ever."""
         while True:
             await alarms.look_at_disk(self._desk, alarms.free_bytes)
             await digests.tell_last_week(self._desk)
-            await self._lookout.look()
+            await self._rounds.look()
             now = self._desk.clock.monotonic()
             if now >= self._balance_due:
                 self._balance_due = now + _BALANCE_EVERY

@@ -38,6 +38,7 @@ _MOST_REJECTIONS: Final = 3
 _MOST_BREAKS: Final = 10
 _TRIED_ON: Final = (NoticeKind.CODE, NoticeKind.ALERT)
 _TRIED_EVERY: Final = 60.0
+_HOUR: Final = 3_600_000
 _KEPT_FOR: Final = 24 * 3600 * 1000
 """Milliseconds for which codes and alerts are tried again on somebody who cannot be written to."""
 
@@ -184,7 +185,7 @@ class Courier:
             else:
                 self._desk.alert(
                     connection,
-                    f"dead:{letter.id}",
+                    self._cause(letter, outcome.reason),
                     what="dead" if notice.order_id else "dead_answer",
                     kind=notice.kind,
                     order=notice.order_id,
@@ -205,6 +206,12 @@ class Courier:
         key = f"held:{notice.dedupe_key}"
         held = Notice(NoticeKind.HELD, order.chat_id, key, thread_id=order.thread_id, order_id=order.id)
         outbox.put(connection, held, self._desk.now)
+
+    def _cause(self, letter: Letter, reason: str) -> str:
+        """What an alert about a dead letter is about: its order, or else that chat for an hour."""
+        if letter.notice.order_id:
+            return f"dead:{letter.id}"
+        return f"dead:{letter.notice.chat_id}:{reason[:40]}:{self._desk.now // _HOUR}"
 
     def _redirect(self, connection: sqlite3.Connection, notice: Notice, reason: str) -> None:
         """Give the admins a code that its own chat does not take, once; a copy of theirs goes no further."""

@@ -110,8 +110,12 @@ async def test_a_message_telegram_will_never_take_is_told_to_the_admins(scene: S
     await _post(scene, OMAR, "x" * 5000)
     await _post(scene, 555_555, "into the void")
     await scene.hears("A message (text) could not be delivered: Message is too long", ADA)
-    await scene.hears("A message (text) could not be delivered: Chat not found", ADA)
-    assert await scene.count("SELECT count(*) FROM outbox WHERE state = 'dead'") == 2
+    told = await scene.hears("A message (text) could not be delivered: Chat not found", ADA)
+    assert "let them open a chat with me" in told.text
+    await _post(scene, 555_555, "into the void again")
+    await scene.settle()
+    assert await scene.count("SELECT count(*) FROM outbox WHERE state = 'dead'") == 3
+    assert len([said for said in scene.said_by_bot(ADA) if "could not be delivered" in said]) == 2
     tries = [call for call in scene.telegram.calls if call.method == "sendMessage" and "too long" in call.outcome]
     assert len(tries) == 3
     await scene.settle()

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from bot.chat.commands import reporting
 from bot.sandbox.bot_api import ADA, OMAR, Fault, Message
 from bot.sandbox.telegram_pictures import picture_of
-from bot.services import easel
+from bot.services import easel, exports
 from storage import ledger
 from tests.scene import Scene
 
-SLOW = 30.0
+SLOW = 100.0
 """Real seconds that a picture may take on a busy machine."""
 
 
@@ -40,7 +41,11 @@ async def _three_orders(scene: Scene) -> None:
     await scene.order("whatsapp vietnam", ADA)
 
 
-async def test_the_picture_its_numbers_and_the_files_agree_with_the_books(scene: Scene) -> None:
+@pytest.mark.timeout(240)
+async def test_the_picture_its_numbers_and_the_files_agree_with_the_books(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(easel, "PATIENCE", SLOW)
     await _three_orders(scene)
     spent = scene.sms.books.spent
     scene.say(ADA, "/spend")
@@ -137,3 +142,18 @@ async def test_a_file_that_telegram_does_not_take_is_said_so(
     await scene.ask(ADA, "/export today", "Telegram did not take orders-2026-03-14.csv")
     told = await scene.ask(ADA, "/spend today", "1 order")
     assert "photo" not in told.body
+
+
+async def test_a_long_export_shows_how_far_it_is_and_then_takes_that_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE", 1)
+    monkeypatch.setattr(reporting, "_TOLD_EVERY", 1)
+    await _three_orders(scene)
+    await scene.ask(ADA, "/export week", "3 orders, 9 – 14 Mar 2026")
+    (progress,) = [one for one in scene.telegram.chats[ADA].messages.values() if "Collecting orders" in one.text]
+    assert progress.text == "Collecting orders: 3 of 3"
+    assert progress.deleted_at is not None
+    monkeypatch.setattr(reporting, "_MOST_EXPORTED", 2)
+    told = await scene.ask(ADA, "/export week", "That are 3 orders, and a file here holds 2.")
+    assert "otpdesk export" in told.text

@@ -7,7 +7,7 @@ import pytest
 
 from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, TelegramWorld, demo_cast
 from bot.sandbox.sms_api import Fault, FaultKind, SmsWorld
-from bot.services.stock import DAYS, MOST, Lookout
+from bot.services.stock import DAYS, MOST, Rounds
 from tests.clocks import FastClock
 from tests.scene import NOON, SPEED, Scene, open_scene
 
@@ -30,7 +30,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Scene]:
 async def go_round(scene: Scene) -> None:
     """One round with a fresh catalog, as a minute later."""
     scene.clock.jump(61)
-    await Lookout(scene.app.desk).look()
+    await Rounds(scene.app.desk).look()
 
 
 def restock(scene: Scene, country: str, price: int, stock: int) -> None:
@@ -130,7 +130,7 @@ async def test_rounds_stay_within_the_budget_and_a_revoked_member_hears_nothing(
     shop.clock.jump(61)
     asked = shop.sms.books.requests[CATALOG]
     shop.app.desk.requests.pause(5.0)
-    await Lookout(shop.app.desk).look()
+    await Rounds(shop.app.desk).look()
     assert shop.sms.books.requests[CATALOG] == asked
     shop.clock.jump(120)
     shop.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/catalog/products"))
@@ -142,7 +142,7 @@ async def test_rounds_stay_within_the_budget_and_a_revoked_member_hears_nothing(
     assert news(shop) == []
 
 
-async def test_a_watch_in_a_group_rings_for_its_member_alone_and_the_lookout_runs_by_itself(tmp_path: Path) -> None:
+async def test_a_watch_in_a_group_rings_for_its_member_alone_and_the_rounds_are_made_by_itself(tmp_path: Path) -> None:
     clock = FastClock(SPEED, NOON)
     telegram = demo_cast(TelegramWorld(now=clock.now))
     sms = SmsWorld(now=clock.now, arrival=None)
@@ -156,5 +156,5 @@ async def test_a_watch_in_a_group_rings_for_its_member_alone_and_the_lookout_run
         assert told.entity_texts("text_mention") == ["Omar"]
         await scene.ask(ADA, "/allow 1003 operator", "is an operator now")
         scene.telegram.press(1003, TEAM_CHAT, told.message_id, "Order it")
-        await scene.until(lambda: any("belongs to somebody else" in one.text for one in telegram.callback_answers))
+        await scene.until(lambda: any("This button is Omar's" in one.text for one in telegram.callback_answers))
         assert sms.books.requests[CREATE] == 0
