@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SAMPLES := $(VENV)/samples
 CONFIG ?= config.toml
+PORT ?= 8080
 KILLS ?= 1000
 CUTS ?= 100
 CONTRACT ?= guide
@@ -32,8 +33,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		--no-build-isolation --dest $(SAMPLES) "$$(grep -o '^smscode==[0-9.]*' requirements/run.txt)" 2>/dev/null
 	@touch $(STAMP)
 
-demo: install ## The whole desk on loopback, in a browser, without any account
-	@$(BIN)/otpdesk demo
+demo: install ## The whole desk on loopback, in a browser at PORT=8080, without any account
+	@$(BIN)/otpdesk demo --port $(PORT)
 
 tour: install ## The same desk, played as a story in the terminal
 	@$(BIN)/otpdesk demo --tour
@@ -77,7 +78,7 @@ format: install ## Let ruff mend what it can
 docs: install ## Write docs/commands.md anew from the table of commands
 	@$(BIN)/python -m tests.house.commands_page
 
-screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium)
+screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium and fonts)
 	@$(BIN)/python -m tests.sandbox.screenshots
 
 lock: install ## Pin every package anew, by hash and without addresses

@@ -78,7 +78,8 @@ async def _show(stage: Stage, console: Console) -> None:
 
 def _invitation(stage: Stage) -> Panel:
     lines = Text()
-    lines.append("The desk is open: ").append(stage.url, "bold underline").append("\n\nTry first:\n")
+    lines.append("The desk is open: ").append(stage.url, "bold underline")
+    lines.append("\n\nTake the tour on the page, or try first:\n")
     for who, command, outcome in (
         ("Omar", "/order whatsapp indonesia", "a number at once, its code seconds later"),
         ("Omar", "/order whatsapp germany", "over his limit, so nothing is spent"),

@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from bot import cli
 from bot.chat.commands.table import COMMANDS
+from bot.config import load
 from tests.house import commands_page
 from tests.house.source import ROOT, read, tracked
 
@@ -38,7 +39,7 @@ def _anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.casefold()).strip().replace(" ", "-") for heading in headings}
 
 
-def _shell_lines(path: Path) -> list[str]:
+def shell_lines(path: Path) -> list[str]:
     """Every line of a page that is shown to be typed into a shell."""
     blocks = [text for language, text in FENCE.findall(read(path)) if language in {"sh", "bash", "shell", "console"}]
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in CONTINUED.sub(" ", block).splitlines()]
@@ -129,7 +130,7 @@ def _check_copy(words: list[str]) -> None:
 def _check_mode(words: list[str]) -> None:
     mode, name = words
     assert int(mode, 8) == 0o600
-    assert f" {name}" in "".join(line for line in _shell_lines(README) if line.startswith("cp "))
+    assert f" {name}" in "".join(line for line in shell_lines(README) if line.startswith("cp "))
 
 
 def _check_docker(words: list[str]) -> None:
@@ -151,7 +152,7 @@ CHECKS = {
 
 
 def test_every_line_shown_to_be_typed_is_a_real_one() -> None:
-    lines = [line for path in _pages() for line in _shell_lines(path)]
+    lines = [line for path in _pages() for line in shell_lines(path)]
     assert len(lines) > 5
     for line in lines:
         program, *words = shlex.split(line)
@@ -159,14 +160,14 @@ def test_every_line_shown_to_be_typed_is_a_real_one() -> None:
 
 
 def test_the_readme_names_the_commands_that_try_it_and_prove_it() -> None:
-    lines = _shell_lines(README)
+    lines = shell_lines(README)
     assert lines[:2] == ["make demo", "make test"]
 
 
 def test_the_way_to_production_can_be_walked_up_to_the_tokens(tmp_path: Path) -> None:
     """The lines of the README in a folder of their own, with the configuration as it is copied."""
     (tmp_path / "config.example.toml").write_text(read(Path("config.example.toml")), encoding="utf-8")
-    steps = [shlex.split(line) for line in _shell_lines(README)]
+    steps = [shlex.split(line) for line in shell_lines(README)]
     for step in steps:
         if step[0] in {"cp", "chmod"}:
             subprocess.run(step, cwd=tmp_path, check=True)  # noqa: S603
@@ -192,6 +193,27 @@ def _otpdesk(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(  # noqa: S603
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=30
     )
+
+
+def test_every_block_of_configuration_is_one_that_the_desk_takes(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef" * 4, encoding="utf-8")
+    required = '[telegram]\ntoken = "123456789:AAexample_token_of_thirty_five_letters"\n[access]\nowners = [1]\n'
+    blocks = [text for path in _pages() for language, text in FENCE.findall(read(path)) if language == "toml"]
+    assert blocks
+    for number, block in enumerate(blocks):
+        text = re.sub(r'"/run/secrets/[^"]*"', f'"{secret}"', block)
+        if not re.search(r"^token(_file)? =", text, re.MULTILINE):
+            text = text.replace("[smscode]", "[smscode]\ntoken = 'sms'", 1)
+        config = tmp_path / f"{number}.toml"
+        config.write_text(f"{text}\n{required}", encoding="utf-8")
+        config.chmod(0o600)
+        load(config)
+
+
+def test_every_block_that_is_shown_is_of_a_kind_that_is_checked() -> None:
+    kinds = {language for path in _pages() for language, _ in FENCE.findall(read(path))}
+    assert kinds <= {"sh", "toml"}
 
 
 # --- commands of the chat ---------------------------------------------------------------------------------------------

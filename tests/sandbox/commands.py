@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("otpdesk")
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -50,7 +50,7 @@ class Command:
     async def ends(self) -> int:
         """Read on until it ends; its exit status."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE * 2):
+        async with asyncio.timeout(PATIENCE):
             self.printed.append((await self.process.stdout.read()).decode())
             return await self.process.wait()
 
@@ -65,13 +65,12 @@ class Command:
 
 
 @asynccontextmanager
-async def otpdesk(
-    folder: Path, *arguments: str, working_folder: Path | None = None, **environment: str
+async def running(
+    folder: Path, *words: str, working_folder: Path | None = None, **environment: str
 ) -> AsyncIterator[Command]:
-    """Run the program in a session of its own; whatever is left of it at the end is killed."""
+    """Run a program in a session of its own; whatever is left of it at the end is killed."""
     process = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        *arguments,
+        *words,
         cwd=working_folder,
         env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "80", **environment},
         stdin=DEVNULL,
@@ -85,3 +84,12 @@ async def otpdesk(
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             await process.communicate()
+
+
+@asynccontextmanager
+async def otpdesk(
+    folder: Path, *arguments: str, working_folder: Path | None = None, **environment: str
+) -> AsyncIterator[Command]:
+    """Run `otpdesk` with these arguments, as `running` does."""
+    async with running(folder, str(PROGRAM), *arguments, working_folder=working_folder, **environment) as command:
+        yield command

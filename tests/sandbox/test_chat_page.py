@@ -113,7 +113,15 @@ class TestInterface:
         assert world.chat(ADA).messages == {}
 
     async def test_the_page_is_locked_down(self, client: httpx.AsyncClient) -> None:
-        for path in ("/", "/chat.css", "/chat.js", "/chat/state"):
+        for path in (
+            "/",
+            "/chat.css",
+            "/chat.js",
+            "/chat_words.js",
+            "/chat_outside.js",
+            "/chat_tour.js",
+            "/chat/state",
+        ):
             answer = await client.get(path)
             policy = answer.headers["content-security-policy"]
             assert answer.status_code == 200
@@ -386,7 +394,9 @@ async def _tab_until(page: Page, wanted: Callable[[str], bool], *, steps: int = 
 
 def test_the_page_never_parses_data_as_html() -> None:
     beside = Path(inspect.getfile(bot_app)).parent
-    script = (beside / "chat.js").read_text(encoding="utf-8")
+    scripts = list(beside.glob("*.js"))
+    assert len(scripts) == 4
+    script = "".join(path.read_text(encoding="utf-8") for path in scripts)
     page = (beside / "chat.html").read_text(encoding="utf-8")
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert way not in script

@@ -1,5 +1,6 @@
 """The tour on the page of the real demo: clicked from its first step to its last, on a desktop and on a phone."""
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -80,6 +81,21 @@ async def _goes_back_and_survives_a_reload(page: Page, number: int) -> None:
     await expect(page.locator("#tour-place")).to_contain_text(f"Step {number - 1} ")
     await page.locator("#tour-next").click()
     await expect(page.locator("#tour-do")).to_be_hidden()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_somebody_who_has_read_nothing_has_a_code_soon(browser: Browser, tmp_path: Path) -> None:
+    clock = asyncio.get_running_loop().time
+    async with otpdesk(tmp_path, "demo", "--port", "0") as command:
+        url = (await command.prints(r"The desk is open: (http://127\.0\.0\.1:\d+)"))[1]
+        async with http_client(url) as client, opened(browser, url) as tab:
+            started = clock()
+            await tab.page.get_by_role("button", name="Order one as Omar").click()
+            await tab.page.get_by_role("button", name="Send").click()
+            await tab.page.get_by_role("button", name="Copy code").click(timeout=2 * PATIENCE_MS)
+            assert await clipboard(tab.page) == await latest_code(client)
+            assert clock() - started < 120
+            assert tab.complaints == []
 
 
 async def test_a_bot_that_is_killed_on_purpose_is_started_again_and_again(tmp_path: Path) -> None:
