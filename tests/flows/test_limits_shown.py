@@ -141,6 +141,7 @@ async def test_the_form_sets_a_limit_with_four_taps(scene: Scene) -> None:
     ]
     scene.press(ADA, how_much, "Rp 200.000 for 1 day")
     await scene.hears("Omar: per day at most Rp 200.000 until 15 Mar 12:", ADA)
+    await scene.hears("Ada has set your limit per day to Rp 200.000 until 15 Mar 12:", OMAR, anew=False)
     scene.press(ADA, who, "The team")
     which = await scene.hears("Which limit shall change?", ADA)
     assert which.button_texts == ["For the team per day: Rp 500.000", "For the team per month: Rp 5.000.000"]
