@@ -261,7 +261,7 @@ class Limits(_Section):
     cancels_per_day: Count = 20
     confirm_above: Amount = 10_000
     approve_above: Annotated[Whole | None, _whole(0, MOST, "a whole amount of rupiah")] = None
-    approve_within: Annotated[Whole, _whole(60, 7 * 86_400, "whole seconds")] = 3600
+    approve_within: Annotated[Whole, _whole(60, 86_400, "whole seconds")] = 3600
     timezone: Zone = "Asia/Jakarta"
 
     @property

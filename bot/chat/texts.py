@@ -195,6 +195,12 @@ def whom_to_ask(names: Sequence[str], *, is_admin: bool) -> str:
     return f"{listed or 'An admin'} can raise it with /limit."
 
 
+def limit_told(done: LimitSet, admin: str, zone: ZoneInfo) -> str:
+    until = f" until {_when(from_milliseconds(done.until), zone)}" if done.until is not None else ""
+    value = limit_value(done.name, done.amount)
+    return f"{escape(admin)} has set your limit {LIMIT_WORDS[done.name]} to {value}{until}. /usage shows it."
+
+
 def limit_people() -> str:
     return "Whose limits? Choose, or type <code>/limit NAME daily 200000</code>."
 

@@ -151,8 +151,8 @@ async def confirm(desk: Desk, order: Order, remote: RemoteOrder, sold_out: int =
         orders.mark_placed(connection, order.id, remote, now)
         if price > order.price:
             _tell_overcharge(desk, connection, order, price)
-            spending.warn(desk, connection, order)
         outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", {"sold_out": sold_out}), now)
+        spending.warn(desk, connection, order)
         audit.write(
             connection, now, order.member_id, "order.place", order_id=order.id, remote_id=remote.remote_id, price=price
         )
@@ -198,6 +198,7 @@ async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
         orders.mark_unknown(connection, order.id, reason[:200])
         key = f"unclear:{order.attempt}"
         outbox.put(connection, tracking.notice(order, NoticeKind.UNCLEAR, key), desk.now)
+        spending.warn(desk, connection, order)
         desk.alert(connection, f"{order.id}:{key}", what="unclear", order=order.id, reason=reason[:200])
         audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason[:200])
         return tracking.known(connection, order.id)

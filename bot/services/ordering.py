@@ -326,9 +326,7 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
             price=bid.price,
             note=request.note,
         )
-        order = tracking.known(connection, number)
-        spending.warn(desk, connection, order)
-        return order
+        return tracking.known(connection, number)
 
     return await desk.transact(body)
 

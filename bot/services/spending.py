@@ -88,6 +88,7 @@ async def statement(desk: Desk, user_id: int) -> Statement:
 def warn(desk: Desk, connection: sqlite3.Connection, order: Order) -> None:
     """Tell of each limit that an order's money has brought to a warning level, in the transaction that moved it.
 
+    Not at the hold: one that goes back because the offer was sold out would have used the window's one warning up.
     A member's own limits are told where they ordered, for there they can be reached; the team's to the admins.
     """
     for crossing in ledger.crossings(connection, order.id):

@@ -201,6 +201,11 @@ RENDERINGS: Mapping[str, Rendering] = {
         for member in (a_member(nasty), None)
         for is_default, until in ((True, None), (False, None), (False, MOMENT_MS))
     ],
+    "limit_told": lambda nasty: [
+        texts.limit_told(LimitSet(a_member(nasty), name, MOST, is_default=False, until=until), nasty, ZONE)
+        for name in LimitName
+        for until in (None, MOMENT_MS)
+    ],
     "usage": lambda nasty: [texts.usage(a_member(nasty), state, ZONE) for state in STATEMENTS],
     "limit_warning": lambda nasty: [
         texts.limit_warning(

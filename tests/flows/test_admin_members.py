@@ -72,6 +72,25 @@ async def test_what_cannot_be_meant_is_refused_and_changes_nothing(scene: Scene)
     assert await _member_lines(scene) == lines
 
 
+async def test_words_that_are_too_many_swapped_or_misspelt_lead_to_a_button(scene: Scene) -> None:
+    lines = await _member_lines(scene)
+    meant = {
+        f"/revoke {OMAR} {SAM}": f"/revoke {OMAR}",
+        "/revoke Omr": "/revoke Omar",
+        f"/role viewer {OMAR}": f"/role {OMAR} viewer",
+        f"/role {OMAR} viewer please": f"/role {OMAR} viewer",
+        "/role omarr viewer": "/role Omar viewer",
+        f"/allow admin {SAM}": f"/allow {SAM} admin",
+        f"/allow {SAM} operator now": f"/allow {SAM} operator",
+        f"/usage {OMAR} {SAM}": f"/usage {OMAR}",
+    }
+    answers = [await scene.ask(ADA, typed, "Did you mean") for typed in meant]
+    assert [answer.button_texts[0] for answer in answers] == list(meant.values())
+    assert await _member_lines(scene) == lines
+    scene.press(ADA, answers[2], f"/role {OMAR} viewer")
+    await scene.hears("Omar is a viewer now", ADA)
+
+
 async def test_a_reply_means_the_author_and_nobody_who_passed_it_on(scene: Scene) -> None:
     bob = await scene.hire(BOB, "Bob", Role.ADMIN)
     scene.telegram.join(bob, TEAM_CHAT)

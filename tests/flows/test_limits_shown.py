@@ -56,6 +56,24 @@ async def test_a_warning_comes_where_it_was_ordered_and_names_whose_it_is(scene:
     assert _warnings(scene, OMAR) == []
 
 
+async def test_a_hold_that_goes_back_warns_of_nothing_and_an_overcharge_does(scene: Scene) -> None:
+    scene.sms.clear_catalog()
+    dear = scene.sms.set_product("indonesia", "whatsapp", 9_000, 1)
+    cheap = scene.sms.set_product("vietnam", "whatsapp", 5_000, 9)
+    await scene.ask(ADA, f"/limit {OMAR} daily 10000", "at most Rp 10.000")
+    await scene.ask(OMAR, "/catalog whatsapp indonesia", "9.000")
+    scene.sms.set_product("indonesia", "whatsapp", 9_000, 0, product_id=dear)
+    await scene.ask(OMAR, "/order whatsapp indonesia", "sold out")
+    await scene.settle()
+    assert _warnings(scene, OMAR) == []
+
+    await scene.ask(OMAR, "/catalog whatsapp vietnam", "5.000")
+    scene.sms.set_product("vietnam", "whatsapp", 8_500, 9, product_id=cheap)
+    await scene.order("whatsapp vietnam")
+    await scene.hears("your limit per day is used to 80 %: Rp 8.500 of Rp 10.000", OMAR)
+    await scene.reconcile()
+
+
 async def test_usage_shows_spent_held_left_and_when_it_starts_anew(scene: Scene) -> None:
     _sell(scene, indonesia=5_000)
     empty = await scene.ask(OMAR, "/usage", "Today · Rp 0 of Rp 100.000")
@@ -123,6 +141,7 @@ async def test_the_form_sets_a_limit_with_four_taps(scene: Scene) -> None:
     ]
     scene.press(ADA, how_much, "Rp 200.000 for 1 day")
     await scene.hears("Omar: per day at most Rp 200.000 until 15 Mar 12:", ADA)
+    await scene.hears("Ada has set your limit per day to Rp 200.000 until 15 Mar 12:", OMAR, anew=False)
     scene.press(ADA, who, "The team")
     which = await scene.hears("Which limit shall change?", ADA)
     assert which.button_texts == ["For the team per day: Rp 500.000", "For the team per month: Rp 5.000.000"]

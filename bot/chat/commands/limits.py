@@ -3,7 +3,7 @@
 from typing import Final
 
 from bot.chat import keyboards, parsing, texts
-from bot.chat.commands.people import person
+from bot.chat.commands.people import only_person, person
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
@@ -25,7 +25,7 @@ async def usage(visit: Visit) -> None:
     member = visit.member
     if words or (visit.replied is not None and visit.replied.user_id not in (None, member.user_id)):
         visit.require(Role.ADMIN)
-        member = await _member(visit, (await person(visit, words))[0])
+        member = await _member(visit, await only_person(visit, words))
     state = await spending.statement(visit.desk, member.user_id)
     await visit.answer(texts.usage(member, state, visit.desk.settings.limits.zone))
 
@@ -58,7 +58,11 @@ async def _set(visit: Visit, member: Member | None, words: list[str]) -> None:
     amount = None if words[1].casefold() == "default" else _amount(name, words[1])
     seconds = _seconds(words[2:], amount)
     done = await access.set_limit(visit.desk, visit.member.user_id, owner, name, amount, seconds)
-    await visit.answer(texts.limit_set(done, visit.desk.settings.limits.zone))
+    zone = visit.desk.settings.limits.zone
+    if member is not None and member.user_id != visit.member.user_id:
+        # Whoever waits for a raise learns that it is there; a courtesy, so it does not matter if it cannot be told.
+        await visit.tell(member.user_id, texts.limit_told(done, visit.member.name, zone))
+    await visit.answer(texts.limit_set(done, zone))
 
 
 def _seconds(words: list[str], amount: int | None) -> int | None:

@@ -1,5 +1,6 @@
 """Commands about who is on the list: `/users` `/allow` `/requests` `/revoke` `/role`, and people shared by a picker."""
 
+import difflib
 from typing import Final
 
 from telegram import KeyboardButton, KeyboardButtonRequestUsers, ReplyKeyboardMarkup, ReplyKeyboardRemove
@@ -8,7 +9,7 @@ from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
-from bot.domain.errors import WrongUsage
+from bot.domain.errors import UnknownName, WrongUsage
 from bot.services import access, spending
 from storage import settings
 
@@ -31,7 +32,7 @@ async def allow(visit: Visit) -> None:
     if not words and visit.replied is None and visit.private:
         await visit.answer_below(texts.choose_people(), _picker())
         return
-    user_id, name, rest = await person(visit, words)
+    user_id, name, rest = await _with_role(visit, words)
     if rest:
         await _let_in(visit, user_id, parsing.parse_role(rest[0]), name)
     else:
@@ -87,7 +88,7 @@ async def requests(visit: Visit) -> None:
 
 async def revoke(visit: Visit) -> None:
     """`/revoke PERSON`: take somebody off the list."""
-    user_id, _, _ = await person(visit, parsing.clean(visit.text).split())
+    user_id = await only_person(visit, parsing.clean(visit.text).split())
     member = await access.revoke(visit.desk, visit.member.user_id, user_id)
     await visit.menus.hide(user_id)
     await visit.answer(texts.revoked(member))
@@ -95,7 +96,7 @@ async def revoke(visit: Visit) -> None:
 
 async def role(visit: Visit) -> None:
     """`/role PERSON ROLE`: give a member another role."""
-    user_id, _, rest = await person(visit, parsing.clean(visit.text).split())
+    user_id, _, rest = await _with_role(visit, parsing.clean(visit.text).split())
     if not rest:
         raise WrongUsage("say which role: /role 12345 viewer")
     member = await access.set_role(visit.desk, visit.member.user_id, user_id, parsing.parse_role(rest[0]))
@@ -107,18 +108,57 @@ async def person(visit: Visit, words: list[str]) -> tuple[int, str | None, list[
     """Whom the command is about (by id, by reply, or by the name /users shows), and the words that remain.
 
     Raises:
-        WrongUsage: nobody, or several.
+        WrongUsage: nobody, or several. UnknownName: nearly somebody.
     """
     user_id = parsing.parse_user_id(words[0]) if words else None
     if user_id is not None:
         return user_id, None, words[1:]
     if visit.replied is not None and visit.replied.user_id is not None:
         return visit.replied.user_id, visit.replied.name, words
-    found = _by_name(await access.everybody(visit.desk), words)
+    people = await access.everybody(visit.desk)
+    found = _by_name(people, words)
     if found is None:
+        _suggest(people, words)
         raise WrongUsage("say who: their id as /users shows it, their name there, or reply to one of their messages")
     member, used = found
     return member.user_id, None, words[used:]
+
+
+async def only_person(visit: Visit, words: list[str]) -> int:
+    """Whom a command is about that takes nothing else; whoever names two may mean either, so it asks.
+
+    Raises:
+        WrongUsage, UnknownName.
+    """
+    user_id, _, rest = await person(visit, words)
+    if rest:
+        raise WrongUsage("one person at a time, and nothing behind them", str(user_id))
+    return user_id
+
+
+async def _with_role(visit: Visit, words: list[str]) -> tuple[int, str | None, list[str]]:
+    """A person and at most one role behind them.
+
+    Raises:
+        WrongUsage, UnknownName.
+    """
+    swapped = len(words) == 2 and words[0].casefold() in set(Role) and parsing.parse_user_id(words[1]) is not None
+    if swapped and visit.replied is None:
+        raise WrongUsage("the person comes before the role", f"{words[1]} {words[0]}")
+    user_id, name, rest = await person(visit, words)
+    if len(rest) > 1:
+        raise WrongUsage("a person and one role are all I need", f"{user_id} {rest[0]}")
+    return user_id, name, rest
+
+
+def _suggest(people: list[Member], words: list[str]) -> None:
+    """Raises UnknownName if the first words are nearly somebody's name."""
+    names = {person.name.casefold(): person.name for person in people}
+    for used in range(min(len(words), 3), 0, -1):
+        typed = " ".join(words[:used])
+        near = difflib.get_close_matches(typed.removeprefix("@").casefold(), names, n=2, cutoff=0.7)
+        if near:
+            raise UnknownName("member", typed, tuple(names[name] for name in near))
 
 
 def _by_name(people: list[Member], words: list[str]) -> tuple[Member, int] | None:
