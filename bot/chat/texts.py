@@ -440,13 +440,13 @@ def offers(platform: str, country: str, rows: Sequence[Offer], page: int = 1, pa
     return f"{head}\n{_as_many_as_fit(lines, len(lines), chr(10))}"
 
 
-def shelf(title: str, rows: Sequence[tuple[str, int | None, int]], page: int, pages: int) -> str:
-    """`title` is markup. `rows`: a name, its lowest price in stock (None: not known here), its offers in stock."""
+def shelf(markup: str, rows: Sequence[tuple[str, int | None, int]], page: int, pages: int) -> str:
+    """`rows`: a name, its lowest price in stock (None: not known here), its offers in stock."""
     if not rows:
-        return f"Nothing in stock for {title} at the moment."
+        return f"Nothing in stock for {markup} at the moment."
     lines = [f"{escape(name)}{_from(price, count)}" for name, price, count in rows]
     listed = _as_many_as_fit(lines, len(lines), "\n")
-    return f"<b>{title}</b>{_page_of(page, pages)}\n{listed}\n\nTap one, or reply to this with a name."
+    return f"<b>{markup}</b>{_page_of(page, pages)}\n{listed}\n\nTap one, or reply to this with a name."
 
 
 def _page_of(page: int, pages: int) -> str:
