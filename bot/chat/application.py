@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import difflib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from telegram.ext import (
     filters,
 )
 
-from bot.chat import failures, groups, presses, texts
+from bot.chat import failures, groups, keyboards, presses, texts
 from bot.chat.commands import table
 from bot.chat.connection import DeskBot, Note, in_our_terms, make_bot
 from bot.chat.delivery import Deliverer
@@ -217,7 +218,10 @@ async def _unknown_command(update: Update, context: DeskContext) -> None:
         return
     if context.visit.private:
         mine = [command.name for command in table.for_role(context.visit.member.role)]
-        await context.visit.answer(texts.unknown_command(name, mine))
+        near = difflib.get_close_matches(name.casefold(), mine, n=1)
+        again = f"/{near[0]} {context.visit.text}".strip()[:60] if near else ""
+        rows = [[keyboards.command(again, near[0], context.visit.text)]] if near else []
+        await context.visit.answer(texts.unknown_command(name, near[0] if near else None), rows)
 
 
 async def _plain_words(update: Update, context: DeskContext) -> None:

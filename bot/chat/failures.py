@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from typing import Final
 
 from bot.chat import keyboards, texts
 from bot.chat.commands.table import Command
@@ -13,6 +14,7 @@ from bot.domain.errors import (
     CancelTooEarly,
     DeskError,
     LimitReached,
+    NoSuchOrder,
     NotCanceled,
     TokenRejected,
     UnknownName,
@@ -21,6 +23,8 @@ from bot.domain.errors import (
 from bot.services import access
 
 log = logging.getLogger(__name__)
+
+_MOST_WAYS: Final = 6
 
 
 async def run(command: Command, visit: Visit) -> bool:
@@ -81,6 +85,10 @@ def _ways_out(command: Command, visit: Visit, error: DeskError) -> list[Row]:
         return [[keyboards.cancel_later(error.order_id)]]
     if isinstance(error, AwaitsApproval):
         return keyboards.for_asker(error.approval_id)
+    if isinstance(error, NoSuchOrder):
+        return [
+            [keyboards.command(f"/{command.name} {one}", command.name, str(one))] for one in error.live[:_MOST_WAYS]
+        ]
     if isinstance(error, WrongUsage) and error.instead:
         return [[keyboards.command(f"/{command.name} {error.instead}"[:60], command.name, error.instead)]]
     if not isinstance(error, UnknownName) or not error.typed or error.typed not in visit.text:

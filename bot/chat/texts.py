@@ -2,7 +2,6 @@
 escaped here and nowhere else.
 """
 
-import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -94,7 +93,8 @@ def welcome(member: Member) -> str:
     return (
         f"Hello {escape(member.name)}, you are {_a(member.role)} here.\n\n"
         + (
-            "Order a number:\n<code>/order whatsapp indonesia</code>\n\nThe code comes here by itself. "
+            "Order a number: tap /order and choose, or say it at once:\n<code>/order whatsapp indonesia</code>\n\n"
+            "The code comes by itself. "
             if member.may(Role.OPERATOR)
             else "You can look at the catalog and the balance. "
         )
@@ -128,14 +128,19 @@ def group_unknown() -> str:
 
 
 def help_page(rows: Sequence[tuple[str, str]], role: Role | None) -> str:
-    lines = [f"{escape(usage)}\n   {escape(summary)}" for usage, summary in rows]
+    lines = [f"{_ours(usage)}\n   {_ours(summary)}" for usage, summary in rows]
     footer = "" if role is None else f"\n\nYou are {_a(role)}. More on one command: <code>/help order</code>"
     return "\n".join(lines) + footer
 
 
 def help_on(usage: str, summary: str, examples: Sequence[str]) -> str:
-    shown = "\n".join(f"<code>{escape(example)}</code>" for example in examples)
-    return f"<b>{escape(usage)}</b>\n{escape(summary)}\n\n{shown}"
+    shown = "\n".join(f"<code>{_ours(example)}</code>" for example in examples)
+    return f"<b>{_ours(usage)}</b>\n{_ours(summary)}\n\n{shown}"
+
+
+def _ours(text: str) -> str:
+    """Words of our own table, which stand as long as they are."""
+    return html.escape(text, quote=False)
 
 
 def statement(member: Member, state: Statement, zone: ZoneInfo) -> str:
@@ -331,9 +336,8 @@ def chats_list(titles: Sequence[str]) -> str:
     return f"<b>Where I work</b>\n{shown}\n\nAdd me to another group, or send <code>/chats allow</code> there."
 
 
-def unknown_command(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.casefold(), known, n=1)
-    hint = f" Did you mean /{near[0]}?" if near else " /help shows what there is."
+def unknown_command(name: str, near: str | None) -> str:
+    hint = f" Did you mean /{near}?" if near else " /help shows what there is."
     return f"I know no /{escape(name)}.{hint}"
 
 
@@ -953,11 +957,10 @@ def _price_rose(error: errors.PriceRose, _: ZoneInfo) -> str:
 
 @failure.register
 def _price_not_agreed(error: errors.PriceNotAgreed, _: ZoneInfo) -> str:
+    costs = f"{escape(error.platform)} in {escape(error.country)} costs <b>{format_amount(error.price)}</b>"
     if error.seen is not None and error.seen < error.price:
-        why = f"It costs <b>{format_amount(error.price)}</b> by now, not {format_amount(error.seen)}."
-    else:
-        why = f"This number costs <b>{format_amount(error.price)}</b>; above {format_amount(error.limit)} I ask first."
-    return f"{why} Nothing is ordered yet."
+        return f"{costs} by now, not {format_amount(error.seen)}. Nothing is ordered yet."
+    return f"{costs}; above {format_amount(error.limit)} I ask first. Nothing is ordered yet."
 
 
 @failure.register

@@ -148,12 +148,14 @@ class PriceRose(Refusal):
 
 
 class PriceNotAgreed(Refusal):
-    """It costs `price` (IDR), and nobody was asked about that much: `seen` is what the button showed, if one was
+    """A number costs `price` (IDR), and nobody was asked about that much: `seen` is what the button showed, if one was
     pressed, and above `limit` the desk always asks.
     """
 
-    def __init__(self, price: int, limit: int, seen: int | None = None) -> None:
+    def __init__(self, platform: str, country: str, price: int, limit: int, seen: int | None = None) -> None:
         super().__init__(f"{price} was not agreed to")
+        self.platform = platform
+        self.country = country
         self.price = price
         self.limit = limit
         self.seen = seen

@@ -37,6 +37,14 @@ class Period:
         """So many days, of which that is the last one."""
         return cls(last - timedelta(days=days - 1), last)
 
+    def before(self) -> "Period":
+        """What comes before it: the whole month before a month, whole weeks before a week, else as many days."""
+        last = self.first - timedelta(days=1)
+        if self.first.day == 1 and len(self) > 1:
+            return Period(last.replace(day=1), last)
+        weeks = -(-len(self) // 7)
+        return Period.ending(last, weeks * 7 if self.first.weekday() == 0 and len(self) > 1 else len(self))
+
     @property
     def days(self) -> list[str]:
         """Each day as the books write it, the first one first."""

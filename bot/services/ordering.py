@@ -138,7 +138,7 @@ def _is_over(earlier: Order) -> bool:
 async def _try_offers(desk: Desk, search: _Search) -> Order | None:
     """Try what the catalog names, each bid once in the whole search; None when all of it is sold out."""
     async for bid in _bids(desk, search):
-        _check_agreed(desk, search.command, bid.price)
+        _check_agreed(desk, search, bid)
         order = await _reserve(desk, search, bid)
         try:
             return await _create(desk, order, search.sold_out)
@@ -148,7 +148,7 @@ async def _try_offers(desk: Desk, search: _Search) -> Order | None:
     return None
 
 
-def _check_agreed(desk: Desk, command: OrderCommand, price: int) -> None:
+def _check_agreed(desk: Desk, search: _Search, bid: _Bid) -> None:
     """Nobody pays more than they saw, or more than `limits.confirm_above`, without having said yes to it.
 
     What somebody else has approved was asked for by its member; its price is looked at where the money is held.
@@ -156,12 +156,12 @@ def _check_agreed(desk: Desk, command: OrderCommand, price: int) -> None:
     Raises:
         PriceNotAgreed: and nothing has changed.
     """
+    command, limit = search.command, desk.settings.limits.confirm_above
     if command.approval_id is not None:
         return
-    limit = desk.settings.limits.confirm_above
     expected = limit if command.seen is None else min(limit, command.seen)
-    if price > max(expected, command.agreed or 0):
-        raise PriceNotAgreed(price, limit, command.seen)
+    if bid.price > max(expected, command.agreed or 0):
+        raise PriceNotAgreed(search.platform, bid.country, bid.price, limit, command.seen)
 
 
 async def _reconciled(desk: Desk) -> None:

@@ -261,7 +261,7 @@ RENDERINGS: Mapping[str, Rendering] = {
     "chats_list": lambda nasty: [texts.chats_list([nasty] * count) for count in (0, 1, 200)],
     "foreign_button": texts.foreign_button,
     "code_held": in_every_state(lambda order: texts.code_held(order, order.platform)),
-    "unknown_command": lambda nasty: [texts.unknown_command(nasty, known) for known in ([], ["order", "help"])],
+    "unknown_command": lambda nasty: [texts.unknown_command(nasty, near) for near in (None, "order")],
     "repeated": lambda nasty: texts.repeated(texts.escape(nasty)),
     "balance": lambda _: texts.balance(-MOST, BUDGETS[0]),
     "offers": lambda nasty: [
@@ -381,7 +381,7 @@ def every_error(nasty: str) -> Iterator[DeskError]:
     yield from (errors.AwaitsApproval(10**15, 1, MOST, (nasty,) * count, MOMENT) for count in (1, 40))
     yield from (errors.AlreadyAnswered(1, outcome, by) for outcome in ApprovalState for by in (None, nasty))
     yield from (errors.OrderingBanned(1_773_464_400), errors.NotOffered(nasty, nasty), errors.PriceRose(1, MOST))
-    yield from (errors.PriceNotAgreed(MOST, 5, seen) for seen in (None, 7))
+    yield from (errors.PriceNotAgreed(nasty, nasty, MOST, 5, seen) for seen in (None, 7))
 
 
 def _flat(rendered: object) -> list[str]:

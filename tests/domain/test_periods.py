@@ -88,3 +88,26 @@ def test_the_week_before_is_whole_and_over(today: date) -> None:
 def test_a_day_lasts_from_midnight_to_midnight_where_the_clocks_change() -> None:
     begins, ends = Period(date(2026, 3, 29), date(2026, 3, 29)).instants(ZoneInfo("Europe/Berlin"))
     assert (ends.timestamp() - begins.timestamp()) / 3600 == 23
+
+
+@pytest.mark.parametrize(
+    ("period", "before"),
+    [
+        (Period(date(2026, 3, 14), date(2026, 3, 14)), "2026-03-13"),
+        (Period(date(2026, 3, 1), date(2026, 3, 14)), "2026-02-01..2026-02-28"),
+        (Period(date(2026, 3, 9), date(2026, 3, 12)), "2026-03-02..2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 9)), "2026-03-08"),
+        (Period(date(2026, 3, 1), date(2026, 3, 1)), "2026-02-28"),
+        (Period(date(2026, 3, 3), date(2026, 3, 5)), "2026-02-28..2026-03-02"),
+    ],
+)
+def test_what_comes_before_ends_the_day_before(period: Period, before: str) -> None:
+    assert str(period.before()) == before
+
+
+@given(first=st.dates(date(2001, 1, 1), date(2100, 1, 1)), days=st.integers(1, 400))
+def test_no_day_is_between_a_period_and_the_one_before(first: date, days: int) -> None:
+    period = Period(first, first + timedelta(days=days - 1))
+    assert period.before().last + timedelta(days=1) == period.first
+    assert len(period.before()) >= 1
+    assert len(Period.ending(period.last, days)) == days

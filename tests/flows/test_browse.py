@@ -53,13 +53,13 @@ async def test_an_offer_is_ordered_by_its_name_and_for_no_more_than_it_showed(sc
     product.price += 1_000
     scene.clock.jump(61)
     scene.press(OMAR, page, label)
-    question = await scene.hears("It costs Rp", OMAR)
+    question = await scene.hears("whatsapp in indonesia costs Rp", OMAR)
     assert "Nothing is ordered yet" in question.text
     assert scene.sms.books.requests[CREATE] == 0
     scene.press(OMAR, question, "No")
     await scene.hears("Nothing was ordered.", OMAR)
     scene.press(OMAR, page, label)
-    question = await scene.hears("It costs Rp", OMAR)
+    question = await scene.hears("whatsapp in indonesia costs Rp", OMAR)
     scene.press(OMAR, question, "Order it for Rp")
     card = await scene.hears("📱", OMAR)
     assert "for Omar · build <7>" in card.text
@@ -70,14 +70,14 @@ async def test_an_offer_is_ordered_by_its_name_and_for_no_more_than_it_showed(sc
 
 async def test_a_dear_number_is_asked_about_first_unless_a_price_was_said(tmp_path: Path) -> None:
     async with open_scene(tmp_path, limits={"confirm_above": 4_000}) as scene:
-        question = await scene.ask(OMAR, "/order whatsapp indonesia note=x", "This number costs Rp 4.200")
+        question = await scene.ask(OMAR, "/order whatsapp indonesia note=x", "whatsapp in indonesia costs Rp 4.200")
         assert "above Rp 4.000 I ask first" in question.text
         scene.sms.set_product("indonesia", "whatsapp", price=4_100, stock=0)
         for product in scene.sms.products("indonesia", "whatsapp"):
             product.price += 500
         scene.clock.jump(61)
         scene.press(OMAR, question, "Order it for Rp 4.200")
-        dearer = await scene.hears("This number costs Rp 4.700", OMAR)
+        dearer = await scene.hears("whatsapp in indonesia costs Rp 4.700", OMAR)
         scene.press(OMAR, dearer, "Order it for Rp 4.700")
         card = await scene.hears("📱", OMAR)
         assert "· x" in card.text
@@ -174,3 +174,14 @@ async def test_over_the_official_contract_mobile_networks_are_chosen_by_button(t
         (wanted,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.operator == "Indosat"]
         assert order.product_id == wanted.id
         await scene.reconcile()
+
+
+async def test_a_misspelt_command_and_an_unnamed_order_are_a_tap_away(scene: Scene) -> None:
+    wrong = await scene.ask(OMAR, "/ordr whatsapp indonesia note=x", "Did you mean /order?")
+    scene.press(OMAR, wrong, "/order whatsapp indonesia note=x")
+    await scene.hears("for Omar · x", OMAR)
+    await scene.order("whatsapp vietnam")
+    which = await scene.ask(OMAR, "/cancel", "Which one?")
+    assert which.button_texts == ["/cancel 2", "/cancel 1"]
+    scene.press(OMAR, which, "/cancel 1")
+    await scene.hears("#1 is canceled", OMAR)

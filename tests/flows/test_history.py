@@ -54,6 +54,8 @@ async def test_pages_and_spans_turn_in_place_and_each_sees_what_is_theirs(scene:
     await scene.until(lambda: "page 1 of 2" in page.text)
     scene.press(OMAR, page, "Today")
     await scene.until(lambda: "14 Mar 2026 · page 1 of 2" in page.text)
+    scene.press(OMAR, page, "◂ Earlier")
+    await scene.until(lambda: "13 Mar 2026\nNo orders." in page.text)
 
     scene.say(ADA, "/order telegram indonesia note=here", TEAM_CHAT)
     await scene.hears("📱", TEAM_CHAT)

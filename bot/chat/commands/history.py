@@ -48,7 +48,7 @@ async def _page(visit: Visit, period: Period, find: str, page: int) -> tuple[str
         pages.append(to(f"◂ Page {shown.number}", str(period), shown.number - 1))
     if shown.number + 1 < shown.pages:
         pages.append(to(f"Page {shown.number + 2} ▸", str(period), shown.number + 1))
-    return html, [[to(label, span) for label, span in _SPANS], pages]
+    return html, [[*(to(label, span) for label, span in _SPANS), to("◂ Earlier", str(period.before()))], pages]
 
 
 def _reads(visit: Visit, words: list[str]) -> bool:
