@@ -37,7 +37,8 @@ class Groups:
         member = await access.member(self._desk, change.from_user.id)
         if member is not None and member.role is Role.ADMIN:
             await access.allow_chat(self._desk, member.user_id, change.chat.id, change.chat.title or "")
-            await self._sender.send(change.chat.id, texts.chats_allowed(change.chat.title or ""))
+            private = self._desk.settings.ordering.code_delivery == "dm"
+            await self._sender.send(change.chat.id, texts.chats_allowed(change.chat.title or "", private_codes=private))
         elif await access.is_unknown(self._desk, change.chat.id):
             await self._sender.send(change.chat.id, texts.group_unknown())
             await self._sender.leave(change.chat.id)

@@ -321,8 +321,9 @@ def resumed(*, was_paused: bool) -> str:
     return "New orders are open again." if was_paused else "New orders were not stopped."
 
 
-def chats_allowed(title: str) -> str:
-    return f"I work in “{escape(title)}” now. Members of the desk can order here; everyone here sees the codes."
+def chats_allowed(title: str, *, private_codes: bool) -> str:
+    codes = "codes go to their orderers in private" if private_codes else "everyone here sees the codes"
+    return f"I work in “{escape(title)}” now. Members of the desk can order here; {codes}."
 
 
 def chats_forgotten(title: str) -> str:
@@ -1204,7 +1205,7 @@ def _stock(offer: Offer) -> str:
 
 
 def _named(offer: Offer) -> str:
-    return f" · {escape(offer.name)}" if offer.name else ""
+    return "".join(f" · {escape(name)}" for name in (offer.name, offer.operator) if name)
 
 
 def _number_line(order: Order) -> str:

@@ -256,7 +256,7 @@ RENDERINGS: Mapping[str, Rendering] = {
     ],
     "paused": texts.paused,
     "resumed": lambda _: [texts.resumed(was_paused=was_paused) for was_paused in (True, False)],
-    "chats_allowed": texts.chats_allowed,
+    "chats_allowed": lambda nasty: [texts.chats_allowed(nasty, private_codes=private) for private in (True, False)],
     "chats_forgotten": texts.chats_forgotten,
     "chats_list": lambda nasty: [texts.chats_list([nasty] * count) for count in (0, 1, 200)],
     "foreign_button": texts.foreign_button,

@@ -35,7 +35,8 @@ async def chats(visit: Visit) -> None:
         raise WrongUsage("send /chats allow or /chats forget in the group that you mean; /chats alone lists them")
     elif word == "allow":
         await access.allow_chat(visit.desk, visit.member.user_id, visit.chat_id, visit.chat_title)
-        await visit.answer(texts.chats_allowed(visit.chat_title))
+        private = visit.desk.settings.ordering.code_delivery == "dm"
+        await visit.answer(texts.chats_allowed(visit.chat_title, private_codes=private))
     else:
         await _forget_chat(visit, visit.chat_id, visit.chat_title)
 
