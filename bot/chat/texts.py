@@ -343,7 +343,7 @@ def unknown_command(name: str, near: str | None) -> str:
 
 
 def plain_words() -> str:
-    return "I read commands, for example <code>/order whatsapp indonesia</code>. /help shows them all."
+    return "I read commands, such as /order, and names of the catalog, such as “whatsapp”. /help shows what there is."
 
 
 def file_not_sent(name: str) -> str:
