@@ -18,7 +18,7 @@ from bot.chat.commands import (
 from bot.chat.commands.table import COMMANDS, Command, named
 from bot.chat.visit import Visit
 from bot.domain.access import Role
-from bot.domain.errors import NotPermitted, Refusal
+from bot.domain.errors import DeskError, NotPermitted
 from bot.services import access, tracking
 from storage import buttons, members
 from storage.orders import Order
@@ -81,7 +81,8 @@ _SEARCHES: Mapping[str, tuple[str, Callable[[Visit], Awaitable[None]]]] = {
 async def _named_or_not(visit: Visit) -> None:
     try:
         await browsing.search(visit)
-    except Refusal:
+    except DeskError:
+        # Talk is no search: whether SMSCode can be asked just now is no answer to it.
         await visit.answer(texts.plain_words())
 
 

@@ -165,7 +165,7 @@ def usage(member: Member, state: Statement, zone: ZoneInfo) -> str:
     ]
     for budget in state.budgets:
         used, held = budget.usage, f" · held {format_amount(budget.usage.held)}" if budget.usage.held else ""
-        resets = f", starts anew {_when(budget.resets_at, zone)}" if budget.resets_at else ""
+        resets = f", starts anew {_in_a_while(budget.resets_at, zone)}" if budget.resets_at else ""
         lines += [
             "",
             f"<b>{_USAGE_NAMES[budget.name]}</b> · {format_amount(used.used)} of {format_amount(budget.cap)}",
@@ -182,7 +182,7 @@ def limit_warning(facts: Facts, name: str, zone: ZoneInfo) -> str:
     owner, resets = int(facts["owner"] or 0), facts.get("resets_at")
     whose = f"{mention(owner, name)}, your limit" if owner else "The team's limit"
     words = LIMIT_WORDS[limit].removeprefix("for the team ")
-    anew = f" It starts anew {_when(from_milliseconds(int(resets) * 1000), zone)}." if resets else ""
+    anew = f" It starts anew {_in_a_while(from_milliseconds(int(resets) * 1000), zone)}." if resets else ""
     if level >= 100:
         return f"⛔ {whose} {words} is used up: {used} of {cap}. Nothing more can be ordered under it.{anew}"
     return f"⚠️ {whose} {words} is used to {level} %: {used} of {cap}.{anew}"
@@ -349,7 +349,7 @@ def unknown_command(name: str, near: str | None) -> str:
 
 
 def plain_words() -> str:
-    return "I read commands, for example <code>/order whatsapp indonesia</code>. /help shows them all."
+    return "I read commands, such as /order, and names of the catalog, such as “whatsapp”. /help shows what there is."
 
 
 def file_not_sent(name: str) -> str:
@@ -1011,9 +1011,9 @@ def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
     if error.name is LimitName.PER_ORDER:
         return f"This number costs {format_amount(error.asked)}; your limit per order is {cap}. Nothing was charged."
     if error.name in COUNTS:
-        free = f"It starts anew {_when(error.resets_at, zone)}" if error.resets_at else "It is free once one ends"
+        free = f"It starts anew {_in_a_while(error.resets_at, zone)}" if error.resets_at else "It is free once one ends"
         return f"You have reached your limit of {cap} {LIMIT_WORDS[error.name]}; {left} left. {free}. See /orders."
-    resets = f" It starts anew {_when(error.resets_at, zone)}." if error.resets_at else ""
+    resets = f" It starts anew {_in_a_while(error.resets_at, zone)}." if error.resets_at else ""
     return (
         f"This costs {format_amount(error.asked)}, but the limit {LIMIT_WORDS[error.name]} ({cap}) "
         f"has only {left} left.{resets} Nothing was charged."
@@ -1198,6 +1198,11 @@ def _budget_name(name: LimitName) -> str:
         LimitName.TEAM_DAILY: "Team today",
         LimitName.TEAM_MONTHLY: "Team this month",
     }[name]
+
+
+def _in_a_while(moment: datetime, zone: ZoneInfo) -> str:
+    """A time to come, as far away as Telegram shows it; older apps show it in the team's zone."""
+    return f'<tg-time unix="{int(moment.timestamp())}" format="r">{_when(moment, zone)}</tg-time>'
 
 
 def _when(moment: datetime, zone: ZoneInfo) -> str:
