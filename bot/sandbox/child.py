@@ -69,8 +69,7 @@ class BotProcess:
     def kill(self) -> None:
         """End it with SIGKILL, as a failing machine would. It starts again, and this death is not held against it."""
         self._killed_on_purpose = True
-        with contextlib.suppress(ProcessLookupError):
-            self._running.kill()
+        self._send(signal.SIGKILL)
 
     def log_tail(self) -> str:
         """The last lines that the bot has written, of all its lives."""
@@ -85,12 +84,11 @@ class BotProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._running.terminate()
+        self._send(signal.SIGTERM)
         try:
             await asyncio.wait_for(self._running.wait(), _STOP_SECONDS)
         except TimeoutError:
-            self._running.kill()
+            self._send(signal.SIGKILL)
             await self._running.wait()
 
     async def alongside(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -139,6 +137,12 @@ class BotProcess:
                 stderr=STDOUT,
             )
         self.starts += 1
+
+    def _send(self, number: signal.Signals) -> None:
+        # The process's own `send_signal` would look whether it has ended, and take that news from who waits for it.
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     @property
     def _running(self) -> Process:

@@ -82,7 +82,7 @@ def _invitation(stage: Stage) -> Panel:
     lines.append("\n\nTake the tour on the page, or try first:\n")
     for who, command, outcome in (
         ("Omar", "/order whatsapp indonesia", "a number at once, its code seconds later"),
-        ("Omar", "/order whatsapp germany", "over his limit, so nothing is spent"),
+        ("Omar", "/order whatsapp germany", "asks first; a yes is over his limit"),
         ("Sam", "/start", "a stranger; he may ask to come in"),
         ("Ada", "/help", "an admin; all that she can do"),
     ):

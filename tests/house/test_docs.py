@@ -20,7 +20,7 @@ from tests.house.source import ROOT, read, tracked
 README = Path("README.md")
 CONTINUED = re.compile(r"\\\n\s*")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|(?:!\[[^\]]*\]\(|<img src=\")([^)\s\"]+)[)\"]")
 RUNNER = ".venv/bin/"
 
 
@@ -245,7 +245,10 @@ def test_every_key_of_the_configuration_that_is_named_exists() -> None:
         assert re.search(rf"^(# )?{key} = ", rest.split("\n[")[0], re.MULTILINE), f"{section}.{key}"
 
 
-@pytest.mark.parametrize("broken", ["[a](nowhere.md)", "[a](docs/index.md#nowhere)", "![a](docs/images/none.png)"])
+@pytest.mark.parametrize(
+    "broken",
+    ["[a](nowhere.md)", "[a](docs/index.md#nowhere)", "![a](docs/images/none.png)", '<img src="docs/images/none.png">'],
+)
 def test_a_broken_link_would_be_found(broken: str) -> None:
     assert _broken_links(README, f"As {broken} shows.") != []
 

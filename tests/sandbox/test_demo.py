@@ -43,6 +43,14 @@ class Chatter:
         answer = await self._client.post("/chat/say", json={"user_id": user_id, "text": text})
         assert answer.status_code == 200, answer.text
 
+    async def press(self, user_id: int, label: str) -> None:
+        """Press a button of the bot's latest message."""
+        state = (await self._client.get("/chat/state")).json()
+        messages = next(chat for chat in state["chats"] if chat["id"] == user_id)["messages"]
+        press = {"user_id": user_id, "chat_id": user_id, "message_id": messages[-1]["message_id"], "button": label}
+        answer = await self._client.post("/chat/press", json=press)
+        assert answer.status_code == 200, answer.text
+
     async def said_by_bot(self, chat_id: int) -> str:
         state = (await self._client.get("/chat/state")).json()
         chat = next(chat for chat in state["chats"] if chat["id"] == chat_id)
@@ -114,6 +122,8 @@ class TestDemo:
                 assert config.stat().st_mode & 0o777 == 0o600
 
                 await chatter.say(OMAR, "/order whatsapp germany")
+                await chatter.hears(OMAR, "Nothing is ordered yet")
+                await chatter.press(OMAR, "Order it")
                 await chatter.hears(OMAR, "your limit per order")
                 await chatter.say(OMAR, "/order whatsapp indonesia")
                 await chatter.hears(OMAR, "📱")
