@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -36,6 +37,7 @@ from bot.workers.intake import Intake, Reception
 from bot.workers.lookout import Lookout
 from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
+from bot.workers.watchdog import ServiceManager, Watchdog
 from bot.workers.watcher import Watcher
 from storage import audit, ledger, members
 from storage.database import Database, DatabaseDamaged
@@ -53,6 +55,7 @@ class App:
     desk: Desk
     chat: Chat
     supervisor: Supervisor
+    manager: ServiceManager | None = None
 
     async def run(self) -> None:
         """Recover what was left half done, then work until stopped.
@@ -72,6 +75,8 @@ class App:
 
     def stop(self) -> None:
         """Ask the desk to close."""
+        if self.manager is not None:
+            self.manager.tell("STOPPING=1", "STATUS=finishing what is under way")
         self.supervisor.stop()
 
     async def _recover(self) -> None:
@@ -128,10 +133,16 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
         await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))
         chat = make_chat(desk, config.telegram)
         stack.push_async_callback(chat.close)
-        yield App(desk, chat, Supervisor(_workers(desk, chat), clock, _RestartReport(desk, chat)))
+        workers, manager = _workers(desk, chat), ServiceManager.of(os.environ)
+        if manager is not None or config.web.address is not None:
+            # Somebody wants to know how the desk is.
+            workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
+        if manager is not None:
+            workers.append(Worker("watchdog", Watchdog(desk, manager).run))
+        yield App(desk, chat, Supervisor(workers, clock, _RestartReport(desk, chat)), manager)
 
 
-def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
+def _workers(desk: Desk, chat: Chat) -> list[Worker]:
     web = desk.settings.web
     reception = None
     if desk.settings.telegram.mode == "webhook":
@@ -150,7 +161,6 @@ def _workers(desk: Desk, chat: Chat) -> Sequence[Worker]:
     if web.address is not None:
         door = Door(reception.secret, reception.keep) if reception else None
         workers.append(Worker("website", Website(desk, web.address, door).run))
-        workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
     if desk.settings.retention.chat:
         workers.append(Worker("eraser", Eraser(desk, chat.deliver.take_back).run))
     if web.public_url and desk.settings.smscode.signing_secret:
