@@ -19,7 +19,8 @@ RUN pip install --no-cache-dir --no-index --no-deps /usr/local/share/otpdesk/otp
     && groupadd --gid 10001 otpdesk \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin otpdesk \
     && install --directory --owner 10001 --group 10001 --mode 0700 /data
-ENV OTPDESK_STORAGE__PATH=/data/otpdesk.sqlite3 PYTHONUNBUFFERED=1
+ENV OTPDESK_STORAGE__PATH=/data/otpdesk.sqlite3 MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+STOPSIGNAL SIGTERM
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

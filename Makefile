@@ -11,10 +11,11 @@ CUTS ?= 100
 CONTRACT ?= guide
 SEED ?= 1
 WORKERS ?= 4
+MINUTES ?= 30
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test coverage prove crash mutants powercut bench lint format docs screenshots lock clean
+.PHONY: help install demo tour run test coverage prove crash mutants powercut bench lint format docs sbom soak screenshots lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,8 +76,15 @@ format: install ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: install ## Write docs/commands.md anew from the table of commands
+docs: install ## Write docs/commands.md anew from the table of commands, and docs/licences.md from the lock file
 	@$(BIN)/python -m tests.house.commands_page
+	@$(BIN)/python -m tests.house.bill --page
+
+sbom: install ## Write the bill of materials, dist/otpdesk.cdx.json (CycloneDX)
+	@$(BIN)/python -m tests.house.bill
+
+soak: install ## Keep the desk busy for MINUTES=30 at 10 commands a second, and look for whatever grows
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
 screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium and fonts)
 	@$(BIN)/python -m tests.sandbox.screenshots
