@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -13,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from bot import cli
 from bot.chat.commands.table import COMMANDS
-from bot.config import load
+from bot.config import Settings, load
 from tests.house import commands_page
 from tests.house.source import ROOT, read, tracked
 
@@ -135,13 +136,28 @@ def _check_mode(words: list[str]) -> None:
 
 def _check_docker(words: list[str]) -> None:
     assert (ROOT / "Dockerfile").is_file()
-    assert words[0] in {"build", "run", "logs"}
+    assert words[0] in {"build", "run", "logs", "compose"}
+    if words[0] == "compose":
+        assert (ROOT / words[words.index("--file") + 1]).is_file()
     if words[0] == "run":
         volume = words[words.index("--volume") + 1]
         assert f"VOLUME {volume.partition(':')[2]}\n" in read(Path("Dockerfile"))
 
 
+def _check_export(words: list[str]) -> None:
+    name, _, value = words[0].partition("=")
+    section, _, key = name.removeprefix("OTPDESK_").lower().partition("__")
+    assert value
+    assert key in getattr(Settings.model_fields[section].annotation, "model_fields", {})
+
+
+def _check_curl(words: list[str]) -> None:
+    assert urlsplit(words[-1]).path in {"/healthz", "/readyz", "/metrics"}
+
+
 CHECKS = {
+    "export": _check_export,
+    "curl": _check_curl,
     "make": _check_make,
     "otpdesk": _check_otpdesk,
     "cp": _check_copy,
