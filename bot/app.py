@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -39,10 +40,14 @@ from bot.workers.registrar import Registrar
 from bot.workers.supervisor import Supervisor, Worker
 from bot.workers.watchdog import ServiceManager, Watchdog
 from bot.workers.watcher import Watcher
-from storage import audit, ledger, members
+from storage import audit, members
+from storage.books import Comparison
 from storage.database import Database, DatabaseDamaged
 
 log = logging.getLogger(__name__)
+
+_START_SECONDS: Final = 0.3
+"""How long the start may be held up by comparing the books; what is left is compared beside the first answers."""
 
 DRAIN_SECONDS: Final = 9.0
 """How long work under way may go on after SIGTERM; what is not done by then is on disk."""
@@ -63,14 +68,19 @@ class App:
         Raises:
             Fatal: a worker has given up on the whole desk.
         """
-        await self._recover()
-        greeting = asyncio.create_task(self._introduce(), name="menus")
+        books = Comparison()
+        await self._recover(books)
+        aside = [
+            asyncio.create_task(self._introduce(), name="menus"),
+            asyncio.create_task(self._compare(books), name="books"),
+        ]
         try:
             log.info("the desk is open")
             await self.supervisor.run(DRAIN_SECONDS)
         finally:
-            greeting.cancel()
-            await asyncio.gather(greeting, return_exceptions=True)
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
         log.info("the desk is closed")
 
     def stop(self) -> None:
@@ -79,21 +89,37 @@ class App:
             self.manager.tell("STOPPING=1", "STATUS=finishing what is under way")
         self.supervisor.stop()
 
-    async def _recover(self) -> None:
-        """Before the first new order: orders that broke off get a defined state, and the books must agree."""
+    async def _recover(self, books: Comparison) -> None:
+        """Before the first new order: orders that broke off get a defined state, and the books must agree.
+
+        Books with a long past are gone through beside the first answers; new orders wait for that.
+        """
         broken_off = await evidence.recover(self.desk)
         if broken_off:
             log.warning("%d orders had broken off on their way", broken_off)
         await access.tell_restored(self.desk)
-        wrong = await self.desk.database.read(ledger.discrepancies)
-        if wrong:
-            log.error("the books disagree: %s", "; ".join(wrong))
+        await self._compare(books, asyncio.get_running_loop().time() + _START_SECONDS)
+
+    async def _compare(self, books: Comparison, until: float = math.inf) -> None:
+        """Go on with comparing the books, step by step so that nobody's answer waits for all of it."""
+        while not self.desk.compared.is_set():
+            if await self.desk.patiently(lambda: self.desk.database.read(books.step)):
+                await self._judge(books)
+            elif asyncio.get_running_loop().time() > until:
+                return
+
+    async def _judge(self, books: Comparison) -> None:
+        """Stop orders if the books disagree; only then may new ones be placed, or refused for that reason."""
+        if books.wrong:
+            reason = "; ".join(books.wrong)
+            log.error("the books disagree: %s", reason)
             await access.pause(self.desk, audit.DESK, "the books disagree")
             await self.desk.transact(
                 lambda connection: self.desk.alert(
-                    connection, f"books:{self.desk.now}", what="books", reason="; ".join(wrong)[:300]
+                    connection, f"books:{self.desk.now}", what="books", reason=reason[:300]
                 )
             )
+        self.desk.compared.set()
 
     async def _introduce(self) -> None:
         """Show everybody their menu once Telegram is there; a courtesy that nothing waits for."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from bot.domain.errors import LimitReached
 from bot.domain.limits import Calendar, LimitName, Usage, warning_level
 from bot.domain.orders import UNDER_WAY
+from storage.books import Comparison
 from storage.members import TEAM
 from storage.orders import OPEN
 
@@ -197,7 +198,10 @@ def refunded_after(connection: sqlite3.Connection, order_id: int) -> bool:
 
 def discrepancies(connection: sqlite3.Connection) -> list[str]:
     """Every place where counters, orders and entries disagree, in words; empty when the books are right."""
-    return [*_budget_discrepancies(connection), *_order_discrepancies(connection)]
+    comparison = Comparison()
+    while not comparison.step(connection):
+        pass
+    return comparison.wrong
 
 
 def _check_order(connection: sqlite3.Connection, account: _Account, amount: int, caps: Mapping[LimitName, int]) -> None:
@@ -265,49 +269,3 @@ def _account(connection: sqlite3.Connection, order_id: int) -> _Account:
 
 def _quoted(values: tuple[str, ...]) -> str:
     return ", ".join(f"'{value}'" for value in values)
-
-
-_BALANCE = (
-    "SUM(CASE WHEN debit = '{0}' THEN amount WHEN credit = '{0}' THEN -amount ELSE 0 END)"  # over any set of entries
-)
-
-
-def _budget_discrepancies(connection: sqlite3.Connection) -> list[str]:
-    held, spent = _BALANCE.format("held"), _BALANCE.format("spent")
-    groups = " UNION ALL ".join(
-        f"SELECT {owner} AS owner, {period} AS period, {held} AS held, {spent} AS spent FROM entry GROUP BY 1, 2"
-        for owner in ("member_id", str(TEAM))
-        for period in ("day", "month")
-    )
-    rows = connection.execute(
-        "SELECT owner, period, SUM(reserved) AS reserved, SUM(settled) AS settled, SUM(held) AS held,"
-        " SUM(spent) AS spent FROM (SELECT owner, period, reserved, settled, 0 AS held, 0 AS spent FROM budget"
-        f" UNION ALL SELECT owner, period, 0, 0, held, spent FROM ({groups}))"
-        " GROUP BY owner, period HAVING SUM(reserved) <> SUM(held) OR SUM(settled) <> SUM(spent)"
-    )
-    return [
-        f"{_owner(row['owner'])}, {row['period']}: counters say {row['reserved']} held and {row['settled']} spent,"
-        f" entries say {row['held']} and {row['spent']}"
-        for row in rows
-    ]
-
-
-def _owner(owner: int) -> str:
-    return "the team" if owner == TEAM else f"member {owner}"
-
-
-def _order_discrepancies(connection: sqlite3.Connection) -> list[str]:
-    held, spent = _BALANCE.format("held"), _BALANCE.format("spent")
-    rows = connection.execute(
-        "SELECT o.id, o.state, o.held, o.charged - o.refunded AS cost,"
-        " coalesce(e.held, 0) AS entered_held, coalesce(e.spent, 0) AS entered_spent FROM orders o"
-        f" LEFT JOIN (SELECT order_id, {held} AS held, {spent} AS spent FROM entry GROUP BY order_id) e"
-        " ON e.order_id = o.id"
-        " WHERE o.held <> coalesce(e.held, 0) OR o.charged - o.refunded <> coalesce(e.spent, 0)"
-        " OR (o.state IN ('reserved', 'sent', 'unknown') AND o.held <> o.price)"
-    )
-    return [
-        f"order #{row['id']} ({row['state']}) says {row['held']} held and {row['cost']} spent,"
-        f" entries say {row['entered_held']} and {row['entered_spent']}"
-        for row in rows
-    ]

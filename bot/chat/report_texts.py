@@ -41,6 +41,7 @@ AUDIT_WORDS: Mapping[str, str] = {
     "chat.allow": "allowed the group",
     "chat.forget": "left the group",
     "chat.move": "followed a group that moved to",
+    "desk.backup": "backed the books up",
     "desk.pause": "stopped new orders",
     "desk.restored": "was restored from a backup",
     "desk.resume": "opened new orders again",

@@ -46,7 +46,8 @@ class Desk:
     `creating` lets one create at a time through where a repeat could charge twice; `placing` holds the keys of
     the commands that are placing an order right now, so that nobody takes theirs for left over. `unclear_since`
     says since when (monotonic seconds) this process has known an order as unclear. `reconciled`
-    is set once every order that lived at the start has been looked at: no new one is placed before. `hints` are
+    is set once every order that lived at the start has been looked at, `compared` once the books were found to agree or
+    orders were stopped: no new one is placed before. `hints` are
     orders that SMSCode's webhooks spoke of, `webhooks` says how far they can be relied on. `pulse` knows which loops
     turn and which servers answer, `metrics` counts what is done.
     """
@@ -66,6 +67,7 @@ class Desk:
     placing: set[str] = field(default_factory=set)
     unclear_since: dict[int, float] = field(default_factory=dict)
     reconciled: asyncio.Event = field(default_factory=asyncio.Event)
+    compared: asyncio.Event = field(default_factory=asyncio.Event)
     easel: Easel = field(default_factory=Easel)
 
     @property

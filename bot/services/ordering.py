@@ -165,12 +165,14 @@ def _check_agreed(desk: Desk, search: _Search, bid: _Bid) -> None:
 
 
 async def _reconciled(desk: Desk) -> None:
-    """Wait until the orders that lived at the start were looked at: what they brought may decide about new ones.
+    """Wait until the books agree and the orders that lived at the start were looked at: both may decide about new ones.
 
     Raises:
         OrderingPaused: that takes too long. SmsError: it has not even begun, for SMSCode does not answer.
     """
     await desk.sms.settle_contract()
+    if not await set_within(desk.compared, desk.clock, _START_PATIENCE):
+        raise OrderingPaused("I have just started and go through my books first")
     if not await set_within(desk.reconciled, desk.clock, _START_PATIENCE):
         raise OrderingPaused("I have just started and look at the live orders first")
 

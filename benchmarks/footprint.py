@@ -1,0 +1,218 @@
+"""What the desk takes: until it is there, while nothing happens, and with ten thousand live orders.
+
+    python -m benchmarks.footprint --past 1000000 --live 10000
+
+The desk runs as its own process, `otpdesk run`, between simulators in this one; its CPU time and memory are what the
+system says (`/proc`).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks import history
+from benchmarks.report import Report, Spread, leave
+from bot.sandbox.bot_api import TelegramWorld, bot_app
+from bot.sandbox.server import LoopbackServer
+from bot.sandbox.sms_api import SmsWorld, sms_app
+
+OWNER: Final = 7001
+TICK: Final = 5.0
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A desk in a process of its own."""
+
+    process_id: int
+    started: float
+    telegram: TelegramWorld
+    sms: SmsWorld
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU so far, user and system."""
+        fields = Path(f"/proc/{self.process_id}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+    @property
+    def megabytes(self) -> float:
+        """Memory that is really there (resident)."""
+        status = Path(f"/proc/{self.process_id}/status").read_text("utf-8")
+        (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        return int(kilobytes) / 1024
+
+    async def asked_for_updates(self) -> tuple[float, float]:
+        """Wait for the first `getUpdates`; give the seconds since the start, and the CPU seconds."""
+        await self.telegram.wait_until(lambda: any(call.method == "getUpdates" for call in self.telegram.calls), 120)
+        return time.monotonic() - self.started, self.cpu
+
+
+@asynccontextmanager
+async def running(folder: Path, telegram: TelegramWorld, sms: SmsWorld, owners: int = 1) -> AsyncIterator[Running]:
+    """Run `otpdesk run` on the database in `folder`, on the official contract."""
+    async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms, "official")) as api:
+        config = folder / "config.toml"
+        config.write_text(
+            f'[telegram]\ntoken = "{telegram.token}"\nbase_url = "{chat.url}"\n'
+            f'[smscode]\ntoken = "sandbox"\nbase_url = "{api.url}"\n'
+            f"[access]\nowners = {list(range(OWNER, OWNER + owners))}\n"
+            f'[storage]\npath = "{folder / "desk.sqlite3"}"\n[logging]\nlevel = "ERROR"\n',
+            encoding="utf-8",
+        )
+        config.chmod(0o600)
+        started = time.monotonic()
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", "--config", str(config))
+        try:
+            yield Running(process.pid, started, telegram, sms)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+def worlds(people: int = 1) -> tuple[TelegramWorld, SmsWorld]:
+    """Both servers; nothing happens in them by itself."""
+    telegram = TelegramWorld()
+    for person in range(people):
+        telegram.add_user(OWNER + person, f"Owner {person}")
+        telegram.chats[OWNER + person].started = True
+    sms = SmsWorld(arrival=None, balance=10**12, requests_per_minute=None, order_lifetime=86_400.0, complete_after=None)
+    for product in sms.products("indonesia", "whatsapp"):
+        product.available = 10**6
+    return telegram, sms
+
+
+async def imports(report: Report) -> None:
+    """How long `bot.cli` takes to import, beside the interpreter alone."""
+    for name, code in (("nothing", "pass"), ("bot.cli", "import bot.cli"), ("bot.app", "import bot.app")):
+        cpus = []
+        for _ in range(7):
+            before = os.times()
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+            await process.wait()
+            after = os.times()
+            cpus.append(after.children_user + after.children_system - before.children_user - before.children_system)
+        report.add(
+            "Importing, in a fresh interpreter: CPU seconds", what=name, least=min(cpus), median=Spread.of(cpus).median
+        )
+        if name == "bot.cli":
+            report.bar("importing bot.cli ≤ 0.4 s (CPU)", holds=min(cpus) <= 0.4)
+
+
+async def start(report: Report, folder: Path, past: int, kept: Path | None) -> None:
+    """From the start of the process to its first question to Telegram, on an empty and on a long past."""
+    for orders in (0, past):
+        path = folder / "desk.sqlite3"
+        path.unlink(missing_ok=True)
+        if orders:
+            made = (kept or folder) / f"history-{orders}.sqlite3"
+            if not made.exists():
+                history.make(made, orders)
+            shutil.copyfile(made, path)
+        telegram, sms = worlds()
+        async with running(folder, telegram, sms) as desk:
+            wall, cpu = await desk.asked_for_updates()
+        report.add("Start to the first getUpdates: seconds", past_orders=orders, wall=wall, cpu=cpu)
+        report.bar(f"start with {orders:,} past orders to getUpdates ≤ 1.5 s (CPU)", holds=cpu <= 1.5)
+        path.unlink()
+
+
+async def idle(report: Report, folder: Path, live: int, seconds: float) -> None:
+    """Memory and CPU while `live` orders wait and nothing else happens."""
+    telegram, sms = worlds()
+    await asyncio.to_thread(_write_live, folder / "desk.sqlite3", sms, live)
+    async with running(folder, telegram, sms) as desk:
+        await desk.asked_for_updates()
+        await asyncio.sleep(12.0)
+        lists, cpu, began = sms.books.requests["GET", "/v1/orders/active"], desk.cpu, time.monotonic()
+        await asyncio.sleep(seconds)
+        ticks = sms.books.requests["GET", "/v1/orders/active"] - lists
+        used, passed = desk.cpu - cpu, time.monotonic() - began
+        report.add(
+            "Nothing happens: what watching takes",
+            live_orders=live,
+            megabytes=desk.megabytes,
+            percent_of_a_core=100 * used / passed,
+            ticks=ticks,
+            cpu_ms_a_tick=1000 * used / ticks if ticks else None,
+        )
+        if live > 1000:
+            report.bar(f"{live:,} live orders: a tick ≤ 300 ms CPU", holds=bool(ticks) and used / ticks <= 0.3)
+            report.bar(f"{live:,} live orders: ≤ 150 MB", holds=desk.megabytes <= 150)
+        else:
+            report.bar(f"{live} live orders: ≤ 90 MB", holds=desk.megabytes <= 90)
+            report.bar(f"{live} live orders: ≤ 0.3 % of a core", holds=used / passed <= 0.003)
+    (folder / "desk.sqlite3").unlink()
+
+
+def _write_live(path: Path, sms: SmsWorld, live: int) -> None:
+    """Place orders at SMSCode and write them down as the desk would have."""
+    history.make(path, 1)
+    (product, *_) = sms.products("indonesia", "whatsapp")
+    placed = [sms.create_order(product.id) for _ in range(live)]
+    now = round(time.time() * 1000)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO orders (command_key, member_id, chat_id, platform, countries, state, day, month, attempt,"
+            " country, product, price, request_key, request_body, charged, remote_id, phone_number, remote_status, expires_at,"
+            " created_at, sent_at, placed_at) VALUES (?, ?, ?, 'whatsapp', 'indonesia', 'waiting', '2026-01-01',"
+            " '2026-01', 1, 'indonesia', 'WhatsApp', ?, ?, '{}', 0, ?, ?, 'ACTIVE', ?, ?, ?, ?)",
+            [
+                (
+                    f"live:{order.number}",
+                    history.FIRST_MEMBER,
+                    OWNER,
+                    order.price,
+                    f"live:{order.number}",
+                    str(order.number),
+                    order.phone_number,
+                    now + 86_000_000,
+                    now,
+                    now,
+                    now,
+                )
+                for order in placed
+            ],
+        )
+        connection.execute("COMMIT")
+
+
+async def measure(arguments: argparse.Namespace, folder: Path, report: Report) -> None:
+    """Everything, one after the other."""
+    await imports(report)
+    await start(report, folder, arguments.past, arguments.keep)
+    await idle(report, folder, 25, arguments.seconds)
+    await idle(report, folder, arguments.live, arguments.seconds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--past", type=int, default=1_000_000)
+    parser.add_argument("--live", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--keep", type=Path, help="where databases are kept for the next run")
+    arguments = parser.parse_args()
+    report = Report("footprint")
+    with tempfile.TemporaryDirectory(prefix="otpdesk-bench-") as folder:
+        asyncio.run(measure(arguments, Path(folder), report))
+    leave(report)
+
+
+if __name__ == "__main__":
+    main()
