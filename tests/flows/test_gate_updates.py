@@ -99,7 +99,6 @@ def _kinds_nobody_knows(scene: Scene) -> None:
 
 
 def _without_text(scene: Scene) -> None:
-    scene.telegram.send_contact(OMAR, "+6281200000000")
     scene.telegram.push_update({"message": _message(scene, text=None, entities=None, caption=ORDER)})
 
 
