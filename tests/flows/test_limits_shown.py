@@ -92,6 +92,8 @@ async def test_usage_shows_spent_held_left_and_when_it_starts_anew(scene: Scene)
     omars = scene.telegram.say(OMAR, "/hello", TEAM_CHAT)
     scene.say(ADA, "/usage", TEAM_CHAT, reply_to=omars.message_id)
     await scene.hears("Omar · operator", TEAM_CHAT)
+    scene.say(ADA, "/limit daily 70000 for 1d", TEAM_CHAT, reply_to=omars.message_id)
+    await scene.hears("Omar: per day at most Rp 70.000 until 15 Mar", TEAM_CHAT)
     viewer = await scene.hire(BOB, "Bob", Role.VIEWER)
     await scene.ask(viewer, "/usage", "Bob · viewer")
 
