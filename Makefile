@@ -88,6 +88,7 @@ soak: install ## Keep the desk busy for MINUTES=30 at 10 commands a second, and 
 
 screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium and fonts)
 	@$(BIN)/python -m tests.sandbox.screenshots
+	@$(BIN)/python -m tests.sandbox.walk
 
 lock: install ## Pin every package anew, by hash and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \

@@ -22,7 +22,7 @@ UP_TO = "The code arrives by itself"
 
 
 @asynccontextmanager
-async def _demo() -> AsyncIterator[str]:
+async def demo() -> AsyncIterator[str]:
     """The demo as a program of its own; gives the page's address once it is open."""
     url = f"http://127.0.0.1:{PORT}"
     words = (sys.executable, "-m", "bot", "demo", "--port", str(PORT))
@@ -56,7 +56,7 @@ async def _tour(page: Page, up_to: str) -> None:
 
 async def _take(browser: Browser, name: str, size: tuple[int, int], scheme: Any) -> None:
     width, height = size
-    async with _demo() as url:
+    async with demo() as url:
         page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         await page.goto(url)
         await _tour(page, UP_TO)
