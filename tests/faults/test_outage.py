@@ -28,12 +28,14 @@ async def test_after_three_days_without_both_servers_everything_is_told_once(
             await scene.hire(user_id, name)
         answered, silent = await scene.order(), await scene.order("telegram vietnam", BOB)
         seen = await scene.order("whatsapp vietnam", CARLA)
+        scene.telegram.fault(Fault(kind="error", method="sendMessage", chat_id=OMAR, times=None))
+        scene.telegram.say(OMAR, "/whoami")
+        await _written(scene, "SELECT count(*) FROM outbox WHERE kind = 'text'")  # its answer waits as well
         scene.telegram.down = True
+        scene.telegram.plan.scripted.clear()
         sms = scene.sms.arrive(seen.id, code="161803")
         await scene.until(lambda: sms.shown_at is not None)
         await _written(scene, "SELECT count(*) FROM sms")  # its letter waits for Telegram
-        scene.telegram.say(OMAR, "/whoami")  # the question to Telegram that was under way still brings this
-        await _written(scene, "SELECT count(*) FROM outbox WHERE kind = 'text'")
         scene.say(DAN, "/order whatsapp philippines")
         scene.sms.down = True
         scene.sms.arrive(answered.id, code="271828")
