@@ -7,7 +7,7 @@ const LOOK_MS = 1000;
 const FIRST_ORDER = "/order whatsapp indonesia";
 const SWITCHES = [
   ["arrivals", "SMS come by themselves", "a few seconds after an order"],
-  ["sold_out", "Sold out", "other customers have taken every number"],
+  ["sold_out", "Sold out", "every number is taken; the desk looks again after a minute"],
   ["rate_limit", "Rate limit", "SMSCode answers 429 to every request"],
   ["smscode_down", "SMSCode down", "every connection breaks"],
   ["telegram_down", "Telegram down", "the bot hears and says nothing"],

@@ -18,15 +18,16 @@ from hatchling.builders.wheel import WheelBuilder
 from playwright.async_api import Browser, expect
 from rich.console import Console
 
+from bot import cli
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, TelegramWorld, bot_app, demo_cast
 from bot.sandbox.child import BotCommand
 from bot.sandbox.run import demo
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import SmsWorld
-from bot.sandbox.stage import sandbox_app
+from bot.sandbox.stage import open_stage, prepare, sandbox_app
 from tests.sandbox import pages
 from tests.sandbox.clients import http_client
-from tests.sandbox.commands import Command, eventually, otpdesk
+from tests.sandbox.commands import PATIENCE, Command, eventually, otpdesk
 
 ROOT = Path(__file__).parents[2]
 SEED = "24"
@@ -139,6 +140,23 @@ class TestDemo:
             assert is_gone(first_bot)
             assert is_gone(second_bot)
             assert command.files() == []
+
+    async def test_each_trouble_at_a_switch_is_answered_and_costs_nothing(self) -> None:
+        async with open_stage(cli._bot_command(), print) as stage, http_client(stage.url) as client:
+            await stage.until_polled()
+            await prepare(stage)
+            for switch, answer, pause in (
+                ("smscode_down", "no clear answer", 0.0),
+                ("rate_limit", "slow down", 2.1),  # for as many seconds SMSCode is then left alone
+                ("sold_out", "sold out", 0.0),
+            ):
+                await client.post("/backstage/switch", json={"name": switch, "on": True})
+                said = stage.telegram.say(OMAR, "/order whatsapp indonesia")
+                await stage.telegram.wait_for(answer, OMAR, PATIENCE, said.message_id)
+                await client.post("/backstage/switch", json={"name": switch, "on": False})
+                await asyncio.sleep(pause)
+            assert stage.sms.books.orders == {}
+            assert stage.sms.balance == stage.sms.books.opening
 
     async def test_it_can_be_stopped_before_it_is_open(self, tmp_path: Path) -> None:
         async with otpdesk(tmp_path, "demo", "--port", "0") as command:
