@@ -27,6 +27,7 @@ class Pending:
     update_id: int
     user_id: int
     body: str = field(repr=False)
+    from_member: bool = True
 
 
 def store(connection: sqlite3.Connection, arrivals: Iterable[Arrival], now: int) -> int:
@@ -41,16 +42,17 @@ def store(connection: sqlite3.Connection, arrivals: Iterable[Arrival], now: int)
 
 
 def heads(connection: sqlite3.Connection, busy: Iterable[int], limit: int) -> list[Pending]:
-    """The oldest waiting update of each user who is not `busy`, oldest first."""
+    """The oldest waiting update of each user who is not `busy`: those of members first, then by age."""
     excluded = sorted(set(busy))
     rows = connection.execute(
-        "SELECT update_id, user_id, body FROM inbox WHERE update_id IN"
+        "SELECT update_id, user_id, body, user_id IN (SELECT user_id FROM members WHERE active = 1) AS from_member"
+        " FROM inbox WHERE update_id IN"
         " (SELECT MIN(update_id) FROM inbox WHERE state = 'pending'"
         f"  AND user_id NOT IN ({','.join('?' * len(excluded))}) GROUP BY user_id)"
-        " ORDER BY update_id LIMIT ?",
+        " ORDER BY from_member DESC, update_id LIMIT ?",
         (*excluded, limit),
     )
-    return [Pending(**row) for row in rows]
+    return [Pending(row["update_id"], row["user_id"], row["body"], bool(row["from_member"])) for row in rows]
 
 
 def finish(connection: sqlite3.Connection, update_id: int, now: int) -> None:

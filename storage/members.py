@@ -1,7 +1,8 @@
 """Who is on the allowlist, which groups are, what each may spend, and who has asked to come in."""
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bot.domain.access import Member, Role
@@ -17,6 +18,15 @@ def get(connection: sqlite3.Connection, user_id: int) -> Member | None:
         "SELECT user_id, name, role, owner FROM members WHERE user_id = ? AND active = 1", (user_id,)
     ).fetchone()
     return _member(row) if row else None
+
+
+def among(connection: sqlite3.Connection, user_ids: Collection[int]) -> frozenset[int]:
+    """Those of the ids that belong to active members."""
+    rows = connection.execute(
+        "SELECT user_id FROM members WHERE active = 1 AND user_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(user_ids)),),
+    )
+    return frozenset(row["user_id"] for row in rows)
 
 
 def everybody(connection: sqlite3.Connection) -> list[Member]:

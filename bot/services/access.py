@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,11 @@ async def member(desk: Desk, user_id: int, name: str | None = None) -> Member | 
         return found
     await desk.transact(lambda connection: members.rename(connection, user_id, name))
     return Member(found.user_id, name, found.role, found.owner)
+
+
+async def members_among(desk: Desk, user_ids: Collection[int]) -> frozenset[int]:
+    """Those of many persons who are members, by one look: a flood of strangers must not cost one each."""
+    return await desk.database.read(lambda connection: members.among(connection, user_ids))
 
 
 async def may_notice(desk: Desk, user_id: int, name: str, words: str = "") -> bool:

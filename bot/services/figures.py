@@ -1,5 +1,6 @@
 """The figures that the database knows, for /metrics: read when somebody asks, so that a restart forgets none."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ def _show_surroundings(desk: Desk) -> None:
     show, requests = desk.metrics.show, desk.requests
     show("smscode_requests_left", "Requests left of this minute's budget", requests.per_minute - requests.used)
     show("smscode_pause_seconds", "For how long SMSCode has asked to wait", requests.pause_left)
+    show("tasks", "Tasks of the event loop, at work or waiting", len(asyncio.all_tasks()))
     files = [desk.database.path, desk.database.path.with_name(f"{desk.database.path.name}-wal")]
     show("database_bytes", "Size of the database", sum(file.stat().st_size for file in files if file.exists()))
     show("disk_free_bytes", "Room left where the database is", shutil.disk_usage(desk.database.path.parent).free)

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 Handle = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 AT_ONCE: Final = 64
+_STRANGERS_AT_ONCE: Final = 8
+"""Strangers' updates that may be under way: their notices share Telegram's limits with the answers to members."""
+
 _LOOK_AGAIN: Final = 5.0
 
 
@@ -28,6 +31,7 @@ class Dispatch:
         self._desk = desk
         self._handle = handle
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._strangers: set[int] = set()
 
     async def run(self) -> None:
         """Take what waits; when asked to stop, let what is under way come to its end."""
@@ -46,12 +50,17 @@ class Dispatch:
             return
         waiting = await self._desk.database.read(lambda connection: inbox.heads(connection, self._busy, free))
         for pending in waiting:
+            if not pending.from_member:
+                if len(self._strangers) >= _STRANGERS_AT_ONCE:
+                    break  # members come first, so that only strangers are behind this one
+                self._strangers.add(pending.user_id)
             task = asyncio.create_task(self._deal_with(pending), name=f"update {pending.update_id}")
             self._busy[pending.user_id] = task
             task.add_done_callback(partial(self._done, pending.user_id))
 
     def _done(self, user_id: int, _: asyncio.Task[None]) -> None:
         self._busy.pop(user_id, None)
+        self._strangers.discard(user_id)
         self._desk.signals.inbox.set()
 
     async def _deal_with(self, pending: Pending) -> None:

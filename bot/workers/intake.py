@@ -8,7 +8,8 @@ import json
 import logging
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any, Final
 
 from cachetools import TTLCache
@@ -46,6 +47,9 @@ _LONGEST_TURN: Final = 90.0
 _STRANGER_UPDATES: Final = 5
 _STRANGER_SECONDS: Final = 3600.0
 _STRANGERS_REMEMBERED: Final = 10_000
+_STRANGERS_A_MINUTE: Final = 240
+"""Strangers' updates that are let in within a minute, whoever they are: a team that joins at once fits in."""
+
 _LARGEST_UPDATE: Final = 256 * 1024
 
 
@@ -62,6 +66,7 @@ class Inlet(ABC):
         self._strangers: TTLCache[tuple[int, bool], int] = TTLCache(
             _STRANGERS_REMEMBERED, _STRANGER_SECONDS, timer=desk.clock.monotonic
         )
+        self._let_in: deque[float] = deque()
 
     async def run(self) -> None:
         """Take one turn after the other, for ever."""
@@ -91,26 +96,39 @@ class Inlet(ABC):
     async def keep(self, updates: Sequence[Raw]) -> None:
         """Put updates into the inbox; only then may the offset move past them."""
         usable = [update for update in updates if _whole(update.get("update_id")) is not None]
-        arrivals = [arrival for arrival in map(arrival_of, usable) if await self._welcome(arrival)]
+        came = [arrival_of(update) for update in usable]
+        known = await access.members_among(self._desk, {arrival.user_id for arrival in came}) if came else frozenset()
+        arrivals = [arrival for arrival in came if self._welcome(arrival, known)]
         if arrivals:
             await self._desk.database.transact(lambda connection: inbox.store(connection, arrivals, self._desk.now))
             self._desk.signals.inbox.set()
         if usable:
             self._offset = max(int(update["update_id"]) for update in usable) + 1
 
-    async def _welcome(self, arrival: Arrival) -> bool:
+    def _welcome(self, arrival: Arrival, known: Container[int]) -> bool:
         """Strangers get a few rows an hour, so that a flood of theirs fills nothing."""
         if len(arrival.body) > _LARGEST_UPDATE:
             log.warning("update %s is larger than any that Telegram sends; it is left out", arrival.update_id)
             return False
-        if arrival.user_id == NOBODY or await access.member(self._desk, arrival.user_id) is not None:
+        if arrival.user_id == NOBODY or arrival.user_id in known:
             return True
         # Presses are counted apart, so that whoever has talked first can still ask to come in.
         stranger = (arrival.user_id, arrival.callback_id is not None)
         seen = self._strangers.get(stranger, 0)
         if seen >= _STRANGER_UPDATES or (seen == 0 and len(self._strangers) >= _STRANGERS_REMEMBERED):
             return False
+        if not self._has_room_for_a_stranger():
+            return False
         self._strangers[stranger] = seen + 1
+        return True
+
+    def _has_room_for_a_stranger(self) -> bool:
+        now = self._desk.clock.monotonic()
+        while self._let_in and self._let_in[0] <= now - 60.0:
+            self._let_in.popleft()
+        if len(self._let_in) >= _STRANGERS_A_MINUTE:
+            return False
+        self._let_in.append(now)
         return True
 
     async def _second_bot(self, error: SecondBot) -> None:

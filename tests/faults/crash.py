@@ -85,6 +85,12 @@ class Desk:
                 sys.executable, *self._arguments, stdout=log, stderr=log
             )
 
+    @property
+    def pid(self) -> int:
+        """The process' number."""
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):

@@ -51,7 +51,7 @@ def test_updates_without_a_message_or_a_press_are_never_taken_for_one_another(co
 
 def test_a_batch_with_a_repeat_in_it_keeps_the_rest(connection: sqlite3.Connection) -> None:
     assert arrive(connection, Arrival(1, "a"), Arrival(1, "again"), Arrival(2, "b")) == 2
-    assert inbox.heads(connection, [], 9) == [Pending(1, inbox.NOBODY, "a")]
+    assert inbox.heads(connection, [], 9) == [Pending(1, inbox.NOBODY, "a", from_member=False)]
     assert arrive(connection) == 0
 
 
@@ -93,6 +93,15 @@ def notice(key: str, urgency: Urgency = Urgency.CARD, chat_id: int = GROUP) -> N
 
 def claim(connection: sqlite3.Connection, *busy: int, now: int = NOW, limit: int = 9) -> list[str]:
     return [letter.notice.dedupe_key for letter in outbox.claim(connection, busy, now, limit)]
+
+
+def test_members_come_before_strangers_however_long_those_wait(connection: sqlite3.Connection) -> None:
+    someone = waiting(connection)
+    (member,) = connection.execute("SELECT member_id FROM orders WHERE id = ?", (someone,)).fetchone()
+    arrivals = [Arrival(number, "{}", 9_000 + number) for number in range(1, 6)]
+    inbox.store(connection, [*arrivals, Arrival(99, "{}", member)], NOW)
+    found = inbox.heads(connection, [], 3)
+    assert [(pending.update_id, pending.from_member) for pending in found] == [(99, True), (1, False), (2, False)]
 
 
 def test_a_notice_comes_out_as_it_went_in(connection: sqlite3.Connection) -> None:
