@@ -234,7 +234,9 @@ def _expire(desk: Desk, connection: sqlite3.Connection, approval: Approval) -> b
     order = orders.by_command(connection, approval.order_key)
     if order is not None and order.state is not OrderState.REFUSED:
         # The desk stopped between the purchase and this mark.
-        return approvals.close(connection, approval.id, approval.state, ApprovalState.PLACED, desk.now)
+        approvals.close(connection, approval.id, approval.state, ApprovalState.PLACED, desk.now)
+        audit.write(connection, desk.now, audit.DESK, "approval.placed", order_id=order.id, approval=approval.id)
+        return True
     approvals.close(connection, approval.id, approval.state, ApprovalState.EXPIRED, desk.now)
     audit.write(connection, desk.now, audit.DESK, "approval.expire", subject=approval.member_id, approval=approval.id)
     if members.get(connection, approval.member_id) is not None:

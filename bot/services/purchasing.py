@@ -34,7 +34,7 @@ async def carry_out(desk: Desk, approval: Approval) -> Order | None:
     return placed
 
 
-def _command(approval: Approval) -> OrderCommand:
+def command_of(approval: Approval) -> OrderCommand:
     """The order as it was asked for: these countries and no others, at that price or below."""
     return OrderCommand(
         key=approval.order_key,
@@ -58,10 +58,10 @@ async def _place(desk: Desk, approval: Approval) -> Order:
     # The price that was approved is compared with one of now, not with one that was kept from then.
     for country in approval.countries.split(","):
         desk.catalog.forget(country, approval.platform)
-    return await ordering.place(desk, _command(approval))
+    return await ordering.place(desk, command_of(approval))
 
 
 async def _reactivate(desk: Desk, approval: Approval) -> Order:
     wanted = approval.reactivates or 0
     order = await desk.database.read(lambda connection: tracking.known(connection, wanted))
-    return await ordering.reactivate(desk, order, _command(approval), approval.price)
+    return await ordering.reactivate(desk, order, command_of(approval), approval.price)

@@ -11,7 +11,7 @@ from bot.domain.access import Role
 from bot.domain.errors import AwaitsApproval
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, Message
 from bot.sandbox.sms_api import Contract, Fault, FaultKind
-from bot.services import ordering
+from bot.services import approvals, ordering, purchasing
 from bot.services.ordering import OrderCommand
 from tests.clocks import FastClock
 from tests.scene import NOON, Scene, open_scene
@@ -281,6 +281,22 @@ async def test_what_is_bought_is_what_was_shown_and_nothing_else(tmp_path: Path)
         (order,) = scene.sms.live_orders()
         assert (order.country, order.price) == ("indonesia", 5000)
         assert await scene.count("SELECT count(*) FROM approvals") == 1
+
+
+async def test_what_was_bought_but_not_marked_before_a_stop_does_not_run_out(desk: Scene) -> None:
+    await _ask(desk)
+    parts = desk.app.desk
+    approval = await approvals.approve(parts, 1, BOB, "update-1")
+    placed = await ordering.place(parts, purchasing.command_of(approval))
+    desk.clock.jump(HOUR + 60)
+    await approvals.expire(parts)
+    assert await desk.count("SELECT count(*) FROM approvals WHERE state = 'placed'") == 1
+    assert [line.order_id for line in await desk.audited("approval.placed")] == [placed.id]
+    assert await desk.audited("approval.expire") == []
+    # The update that said yes is dealt with again: it finds everything done.
+    again = await approvals.approve(parts, 1, BOB, "update-1")
+    assert await purchasing.carry_out(parts, again) is None
+    assert len(desk.sms.books.charges) == 1
 
 
 async def test_requests_go_to_the_admins_chat_where_there_is_one(tmp_path: Path) -> None:
