@@ -21,11 +21,12 @@ class Picture:
 
 def picture_of(content: bytes) -> Picture | None:
     """What picture this is, or None where it is no PNG and no JPEG that could be shown."""
+    found = None
     if content.startswith(_PNG) and len(content) >= 24:
-        return Picture("image/png", *struct.unpack(">II", content[16:24]))
-    if content.startswith(_JPEG):
-        return _jpeg(content)
-    return None
+        found = Picture("image/png", *struct.unpack(">II", content[16:24]))
+    elif content.startswith(_JPEG):
+        found = _jpeg(content)
+    return found if found is not None and found.width and found.height else None
 
 
 def _jpeg(content: bytes) -> Picture | None:
