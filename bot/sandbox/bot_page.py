@@ -39,7 +39,15 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_STATIC = ("chat.css", "chat.js", "chat_words.js", "chat_outside.js", "chat_tour.js")
+STATIC = (
+    "chat.css",
+    "chat.js",
+    "chat_files.js",
+    "chat_outside.js",
+    "chat_tastes.js",
+    "chat_tour.js",
+    "chat_words.js",
+)
 _PERSON_ACTS = (
     "say",
     "edit",
@@ -275,7 +283,7 @@ def page_routes(world: TelegramWorld, *, has_outside: bool = False) -> list[Rout
     page = _Page(world, has_outside=has_outside)
     return [
         Route("/", _static("chat.html")),
-        *(Route(f"/{name}", _static(name)) for name in _STATIC),
+        *(Route(f"/{name}", _static(name)) for name in STATIC),
         Route("/chat/state", page.state),
         Route("/chat/calls", page.calls),
         Route("/chat/events", page.events),

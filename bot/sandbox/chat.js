@@ -1,7 +1,9 @@
 // The chat page. All state lives on the server: this draws it, listens for changes, and sends what a person does.
 // Whatever people or the bot wrote reaches the page through text nodes only.
 
+import { addressOf, openFile } from "./chat_files.js";
 import { startOutside } from "./chat_outside.js";
+import { startTastes } from "./chat_tastes.js";
 import { createTour } from "./chat_tour.js";
 import { avatar, bytes, icon, make, rich, tickAll, tone } from "./chat_words.js";
 
@@ -93,66 +95,6 @@ function ask(text, { cancel = false, choices = [], most = 1 } = {}) {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok" ? ticked() : null), { once: true });
   });
 }
-
-// ---------------------------------------------------------------- light or dark, loud or quiet
-
-const THEMES = ["", "light", "dark"];
-
-function preference(name, value) {
-  try {
-    if (value === undefined) return localStorage.getItem(name) ?? "";
-    localStorage.setItem(name, value);
-  } catch {
-    // Without storage it holds until the reload.
-  }
-  return value ?? "";
-}
-
-function wear(theme) {
-  document.documentElement.dataset.theme = theme;
-  const said = theme ? `Always ${theme}` : "Light or dark as the system";
-  $("theme").setAttribute("aria-label", said);
-  $("theme").title = said;
-}
-
-function hush(sound) {
-  $("sound").setAttribute("aria-pressed", String(sound));
-  $("sound").title = sound ? "Sound is on" : "Sound is off";
-  $("sound").querySelector("use").setAttribute("href", sound ? "#icon-sound" : "#icon-quiet");
-}
-
-let speaker = null;
-
-// Two short notes; a browser lets a page make them only after its person has touched it.
-function ring() {
-  if (preference("sound") !== "on") return;
-  speaker ??= new AudioContext();
-  [[660, 0], [880, 0.09]].forEach(([pitch, after]) => {
-    const start = speaker.currentTime + after;
-    const tone = new OscillatorNode(speaker, { frequency: pitch });
-    const loudness = new GainNode(speaker, { gain: 0 });
-    loudness.gain.setValueAtTime(0.08, start);
-    loudness.gain.exponentialRampToValueAtTime(0.001, start + 0.18);
-    tone.connect(loudness).connect(speaker.destination);
-    tone.start(start);
-    tone.stop(start + 0.2);
-  });
-}
-
-$("theme").addEventListener("click", () => {
-  const next = THEMES[(THEMES.indexOf(preference("theme")) + 1) % THEMES.length];
-  preference("theme", next);
-  wear(next);
-  toast($("theme").title);
-});
-$("sound").addEventListener("click", () => {
-  const on = preference("sound") !== "on";
-  preference("sound", on ? "on" : "off");
-  hush(on);
-  ring();
-});
-wear(preference("theme"));
-hush(preference("sound") === "on");
 
 // ---------------------------------------------------------------- what was read
 
@@ -453,8 +395,6 @@ function attachment(message) {
   return make("button", { type: "button", class: "photo", "aria-label": `Open the photo: ${message.caption ?? "no caption"}`, onclick: show }, picture);
 }
 
-const addressOf = (file) => `/chat/file/${encodeURIComponent(file.file_id)}`;
-
 function nameOf(message) {
   if (message.sender_chat) return message.sender_chat.title;
   return userOf(message.sender_id)?.first_name ?? message.from?.first_name ?? "Somebody";
@@ -484,58 +424,7 @@ function tools(message, mine) {
   );
 }
 
-// ---------------------------------------------------------------- photos and documents, opened
-
-const LONGEST_SHOWN = 200_000; // characters of a document
-const MOST_ROWS = 500;
-
-async function openFile(file, name, message) {
-  const address = addressOf(file);
-  $("viewer-name").textContent = name;
-  $("viewer-save").href = address;
-  $("viewer-save").download = file.file_name ?? "photo";
-  const body = $("viewer-body");
-  if (message.photo || /^image\/(png|jpeg|gif|webp)$/.test(file.mime_type ?? "")) body.replaceChildren(make("img", { src: address, alt: message.caption ?? name }));
-  else body.replaceChildren(await contents(address, name, file));
-  $("viewer").showModal();
-}
-
-async function contents(address, name, file) {
-  const readable = /^text\/|json|csv/.test(file.mime_type ?? "") || /\.(txt|csv|json|md|log|toml)$/i.test(name);
-  if (!readable) return make("p", {}, "This kind of file cannot be shown here. Save it instead.");
-  try {
-    const text = (await (await fetch(address)).text()).slice(0, LONGEST_SHOWN);
-    return /csv/.test(file.mime_type ?? "") || /\.csv$/i.test(name) ? table(text) : make("pre", {}, text);
-  } catch {
-    return make("p", {}, "The file could not be fetched.");
-  }
-}
-
-function table(text) {
-  const [head, ...rows] = parseCsv(text.replace(/^\ufeff/, "")).slice(0, MOST_ROWS);
-  return make(
-    "table",
-    {},
-    make("thead", {}, make("tr", {}, ...(head ?? []).map((cell) => make("th", { scope: "col" }, cell)))),
-    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))))),
-  );
-}
-
-// RFC 4180: a quoted cell may hold commas, line ends, and quotes written twice.
-function parseCsv(text) {
-  const rows = [];
-  let cells = [];
-  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r?\n|$)/g)) {
-    cells.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
-    if (end === ",") continue;
-    if (cells.length > 1 || cells[0]) rows.push(cells);
-    cells = [];
-  }
-  return rows;
-}
-
-$("viewer-close").addEventListener("click", () => $("viewer").close());
-$("viewer").addEventListener("click", (event) => event.target === $("viewer") && $("viewer").close());
+// ---------------------------------------------------------------- what runs by the second
 
 setInterval(() => {
   tickAll();
@@ -847,6 +736,7 @@ async function load() {
   if (state.outside) await tour.load();
 }
 
+const ring = startTastes(toast);
 const desk = {
   get state() {
     return state;

@@ -174,7 +174,7 @@ def send_photo(world: TelegramWorld, params: Params) -> Json:
     if picture is None:
         raise bad_request("IMAGE_PROCESS_FAILED")
     sides = sorted((picture.width, picture.height))
-    if not sides[0] or sum(sides) > _LONGEST_SIDES or sides[1] > _LONGEST_RATIO * sides[0]:
+    if sum(sides) > _LONGEST_SIDES or sides[1] > _LONGEST_RATIO * sides[0]:
         raise bad_request("PHOTO_INVALID_DIMENSIONS")
     photo: Json = {**_store_file(world, upload), "width": picture.width, "height": picture.height}
     return _post(world, chat, params, {"photo": [photo], **_caption_content(world, params)})

@@ -47,10 +47,10 @@ class Command:
                 self.printed.append(line.decode())
         return found
 
-    async def ends(self) -> int:
+    async def ends(self, within: float = PATIENCE) -> int:
         """Read on until it ends; its exit status."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             self.printed.append((await self.process.stdout.read()).decode())
             return await self.process.wait()
 

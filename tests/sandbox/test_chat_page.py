@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from telegram import Bot, CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup, Update
 
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT, TelegramWorld, bot_app, demo_cast
+from bot.sandbox.bot_page import STATIC
 from bot.sandbox.server import LoopbackServer
 from tests.sandbox.clients import http_client, real_bot
 from tests.sandbox.pages import FAINT_TEXT, NAMELESS_CONTROLS, clipboard, opened
@@ -113,15 +114,7 @@ class TestInterface:
         assert world.chat(ADA).messages == {}
 
     async def test_the_page_is_locked_down(self, client: httpx.AsyncClient) -> None:
-        for path in (
-            "/",
-            "/chat.css",
-            "/chat.js",
-            "/chat_words.js",
-            "/chat_outside.js",
-            "/chat_tour.js",
-            "/chat/state",
-        ):
+        for path in ("/", "/chat/state", *(f"/{name}" for name in STATIC)):
             answer = await client.get(path)
             policy = answer.headers["content-security-policy"]
             assert answer.status_code == 200
@@ -395,7 +388,7 @@ async def _tab_until(page: Page, wanted: Callable[[str], bool], *, steps: int = 
 def test_the_page_never_parses_data_as_html() -> None:
     beside = Path(inspect.getfile(bot_app)).parent
     scripts = list(beside.glob("*.js"))
-    assert len(scripts) == 4
+    assert len(scripts) == 6
     script = "".join(path.read_text(encoding="utf-8") for path in scripts)
     page = (beside / "chat.html").read_text(encoding="utf-8")
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):

@@ -178,8 +178,8 @@ class TestChats:
             assert size == [640, 360]
             await page.keyboard.press("Escape")
             await page.get_by_role("button", name="Open orders.csv").click()
-            assert await page.locator("#viewer-body th").all_inner_texts() == ["who", "note"]
-            assert await page.locator("#viewer-body td").all_inner_texts() == ["Omar", 'one, "two"']
+            await expect(page.locator("#viewer-body th")).to_have_text(["who", "note"])
+            await expect(page.locator("#viewer-body td")).to_have_text(["Omar", 'one, "two"'])
             async with page.expect_download() as started:
                 await page.get_by_role("link", name="Save").click()
             assert (await started.value).suggested_filename == "orders.csv"
