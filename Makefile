@@ -12,13 +12,14 @@ CONTRACT ?= guide
 SEED ?= 1
 WORKERS ?= 4
 MINUTES ?= 30
+PARTS ?= looks overhead push commands scale footprint beyond
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test coverage prove crash mutants powercut bench lint format docs sbom soak screenshots lock clean
+.PHONY: help install demo tour run test coverage prove crash mutants powercut bench bench-smoke lint format docs sbom soak screenshots lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Make .venv with everything pinned by hash (does nothing when nothing changed)
 
@@ -62,9 +63,11 @@ mutants: install ## Change the code that handles money, bit by bit, and see whet
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)
 
-bench: install ## Measure the way of a code: from the poll to the message, and with 300 live orders
-	@$(BIN)/python -m benchmarks.push
-	@$(BIN)/python -m benchmarks.watching
+bench: install ## Measure speed, growth and footprint beside what else one would use; PARTS="scale looks" for some
+	@failed=0; for part in $(PARTS); do $(BIN)/python -m benchmarks.$$part || failed=1; done; exit $$failed
+
+bench-smoke: install ## Count requests, commits and memory: what got dearer fails, however busy the machine is
+	@$(BIN)/python -m benchmarks.smoke
 
 lint: install ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check .

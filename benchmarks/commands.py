@@ -76,7 +76,7 @@ async def _far(telegram: TelegramWorld, folder: Path, seconds: float, report: Re
 async def _ask(scene: Scene, member: int, command: str, answered: dict[str, list[float]]) -> None:
     started = time.perf_counter()
     said = scene.telegram.say(member, command)
-    await scene.telegram.wait_for(lambda _: True, member, 30, after_message_id=said.message_id)
+    await scene.telegram.wait_for(lambda _: True, member, 120, after_message_id=said.message_id)
     answered[command].append((time.perf_counter() - started) * 1000)
 
 

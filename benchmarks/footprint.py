@@ -18,15 +18,22 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks import history
 from benchmarks.report import Report, Spread, leave
+from bot.clock import SystemClock
+from bot.domain.limits import Window
 from bot.sandbox.bot_api import TelegramWorld, bot_app
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import SmsWorld, sms_app
+from bot.sms.budget import RequestBudget
+from bot.sms.client import make_client
+from bot.sms.official import OfficialAdapter
+from bot.sms.wire import Wire
+from storage import orders
 
 OWNER: Final = 7001
 TICK: Final = 5.0
@@ -115,26 +122,26 @@ async def imports(report: Report) -> None:
 
 async def start(report: Report, folder: Path, past: int, kept: Path | None) -> None:
     """From the start of the process to its first question to Telegram, on an empty and on a long past."""
-    for orders in (0, past):
+    for count in (0, past):
         path = folder / "desk.sqlite3"
         path.unlink(missing_ok=True)
-        if orders:
-            made = (kept or folder) / f"history-{orders}.sqlite3"
+        if count:
+            made = (kept or folder) / f"history-{count}.sqlite3"
             if not made.exists():
-                history.make(made, orders)
+                history.make(made, count)
             shutil.copyfile(made, path)
         telegram, sms = worlds()
         async with running(folder, telegram, sms) as desk:
             wall, cpu = await desk.asked_for_updates()
-        report.add("Start to the first getUpdates: seconds", past_orders=orders, wall=wall, cpu=cpu)
-        report.bar(f"start with {orders:,} past orders to getUpdates ≤ 1.5 s (CPU)", holds=cpu <= 1.5)
+        report.add("Start to the first getUpdates: seconds", past_orders=count, wall=wall, cpu=cpu)
+        report.bar(f"start with {count:,} past orders to getUpdates ≤ 1.5 s (CPU)", holds=cpu <= 1.5)
         path.unlink()
 
 
 async def idle(report: Report, folder: Path, live: int, seconds: float) -> None:
     """Memory and CPU while `live` orders wait and nothing else happens."""
     telegram, sms = worlds()
-    await asyncio.to_thread(_write_live, folder / "desk.sqlite3", sms, live)
+    await _write_live(folder / "desk.sqlite3", sms, live)
     async with running(folder, telegram, sms) as desk:
         await desk.asked_for_updates()
         await asyncio.sleep(12.0)
@@ -159,36 +166,27 @@ async def idle(report: Report, folder: Path, live: int, seconds: float) -> None:
     (folder / "desk.sqlite3").unlink()
 
 
-def _write_live(path: Path, sms: SmsWorld, live: int) -> None:
-    """Place orders at SMSCode and write them down as the desk would have."""
+async def _write_live(path: Path, sms: SmsWorld, live: int) -> None:
+    """Place orders at SMSCode and write them down as a desk has them that has looked at each before."""
     history.make(path, 1)
     (product, *_) = sms.products("indonesia", "whatsapp")
-    placed = [sms.create_order(product.id) for _ in range(live)]
+    numbers = {str(order.number): order.phone_number for order in (sms.create_order(product.id) for _ in range(live))}
+    clock, day = SystemClock(), Window("2026-01-01", "2026-01")
+    async with (
+        LoopbackServer(sms_app(sms, "official")) as api,
+        make_client(api.url, "sandbox") as client,
+    ):
+        shown = await OfficialAdapter(Wire(client, RequestBudget(6000, clock), clock)).live()
     now = round(time.time() * 1000)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN")
-        connection.executemany(
-            "INSERT INTO orders (command_key, member_id, chat_id, platform, countries, state, day, month, attempt,"
-            " country, product, price, request_key, request_body, charged, remote_id, phone_number, remote_status, expires_at,"
-            " created_at, sent_at, placed_at) VALUES (?, ?, ?, 'whatsapp', 'indonesia', 'waiting', '2026-01-01',"
-            " '2026-01', 1, 'indonesia', 'WhatsApp', ?, ?, '{}', 0, ?, ?, 'ACTIVE', ?, ?, ?, ?)",
-            [
-                (
-                    f"live:{order.number}",
-                    history.FIRST_MEMBER,
-                    OWNER,
-                    order.price,
-                    f"live:{order.number}",
-                    str(order.number),
-                    order.phone_number,
-                    now + 86_000_000,
-                    now,
-                    now,
-                    now,
-                )
-                for order in placed
-            ],
-        )
+        for remote in shown:
+            key = f"live:{remote.remote_id}"
+            asked = orders.Request(key, history.FIRST_MEMBER, OWNER, None, "whatsapp", "indonesia", None, "")
+            intent = orders.Intent(1, "indonesia", "WhatsApp", product.price, key, "{}")
+            order_id = orders.insert(connection, asked, day, intent, now)
+            rented = replace(remote, phone_number=numbers[remote.remote_id])
+            orders.mark_placed(connection, order_id, rented, now)
         connection.execute("COMMIT")
 
 

@@ -1,119 +1,264 @@
-"""From the poll that saw a code to the message that carries it.
+"""Many live orders at once: how many requests watching takes, and how soon a code is in the chat.
 
-    python -m benchmarks.push --orders 25 --rounds 8
+    python -m benchmarks.push --orders 25 300 --seconds 60
 
-The real desk, the real HTTP, SQLite with every fsync, and simulators without latency, all in this process. Each of
-`orders` members has one live order and a chat of their own; in each round every order gets an SMS at its own moment of
-the polling interval. Measured is the time from the answer that showed the code to the arrival of `sendMessage`.
+An account with a limit of 300 requests a minute, 50 ms away, and SMS that come at random moments. Watched four times:
+by the desk, by the desk with SMSCode's webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, and
+by the loop of the getting-started guide in one thread for each order.
+Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
 import argparse
 import asyncio
 import logging
-import os
-import platform
 import random
-import sqlite3
-import statistics
+import secrets
+import socket
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
+import httpx
+from smscode import AsyncSmscodeClient
+from smscode.errors import SmscodeError
 
+from benchmarks.report import Report, Spread, leave
 from bot.sandbox.bot_api import ADA, TelegramWorld
-from bot.sandbox.sms_api import SmsWorld
+from bot.sandbox.server import LoopbackServer
+from bot.sandbox.sms_api import DEFAULT_BEARER, Order, SmsWorld, sms_app
 from tests.clocks import FastClock
-from tests.scene import Scene, open_scene
+from tests.scene import open_scene
 
-FIRST_MEMBER = 20_001
-INTERVAL = 5.0
+FIRST_MEMBER: Final = 20_001
+LIMIT: Final = 300
+DISTANCE: Final = 0.05
+INTERVAL: Final = 5.0
+_PATIENCE: Final = 60.0
+_WATCHING: Final = (("GET", "/v1/orders/active"), ("GET", "/v1/orders/{id}"))
 
 
-async def measure(orders: int, rounds: int, folder: Path) -> list[float]:
-    """Milliseconds from shown to sent, one for each code."""
+@dataclass
+class Result:
+    """What was seen. `delays` are seconds, one for each code that came; `minutes` is how long was watched."""
+
+    name: str
+    orders: int
+    delays: list[float] = field(default_factory=list)
+    requests: int = 0
+    refused: int = 0
+    lost: int = 0
+    doubled: int = 0
+    minutes: float = 0.0
+
+
+def make_worlds(orders: int) -> tuple[FastClock, TelegramWorld, SmsWorld]:
+    """A quick, near account on which `orders` orders can be placed in no time."""
     clock = FastClock(1.0)
     telegram = TelegramWorld(now=clock.now)
     telegram.add_user(ADA, "Ada")
-    members = range(FIRST_MEMBER, FIRST_MEMBER + orders)
-    for member in members:
+    for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
         telegram.add_user(member, f"Member {member}")
-    sms = SmsWorld(now=clock.now, arrival=None, balance=100_000_000, requests_per_minute=None)
-    limits = {"team_daily": 900_000_000, "team_monthly": 900_000_000}
-    async with open_scene(
-        folder,
-        telegram=telegram,
-        sms=sms,
-        clock=clock,
-        members=False,
-        limits=limits,
-        smscode={"requests_per_minute": 6000},
-        polling={"interval": INTERVAL},
-    ) as scene:
-        await _open_orders(scene, members)
-        dice = random.Random(1)
-        for number in range(rounds):
-            await asyncio.gather(*(_arrive(scene, order.id, number, dice) for order in sms.live_orders()))
-            await asyncio.sleep(INTERVAL * 3 + 1)
-        return _delays(scene)
+    sms = SmsWorld(
+        now=clock.now,
+        arrival=None,
+        balance=1_000_000_000,
+        requests_per_minute=None,
+        order_lifetime=7200.0,
+        complete_after=None,
+    )
+    for product in sms.products("indonesia", "whatsapp"):
+        product.available = orders
+    return clock, telegram, sms
 
 
-async def _open_orders(scene: Scene, members: range) -> None:
-    scene.say(ADA, "/start")
-    await scene.hears("Hello", ADA)
-    for member in members:
-        scene.telegram.say(member, "/start")
-        await scene.ask(ADA, f"/allow {member} operator", "operator now")
-        scene.say(member, "/order whatsapp indonesia,vietnam,india")
-    for member in members:
-        await scene.hears("📱", member, anew=False, patience=60)
+async def watch_with_the_desk(orders: int, seconds: float, folder: Path, *, webhooks: bool) -> Result:
+    """Place the orders with a desk in a hurry, then watch them with a desk that keeps to the account's limit."""
+    clock, telegram, sms = make_worlds(orders)
+    ceiling = 1_000_000_000
+    limits = {"team_daily": ceiling, "team_monthly": ceiling}
+    open_desk = partial(
+        open_scene, folder, telegram=telegram, sms=sms, clock=clock, members=False, contract="official", limits=limits
+    )
+    async with open_desk(smscode={"requests_per_minute": 60_000}) as scene:
+        for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
+            await scene.hire(member, f"Member {member}")
+            scene.say(member, "/order whatsapp id")
+        for member in range(FIRST_MEMBER, FIRST_MEMBER + orders):
+            await scene.hears("📱", member, anew=False, patience=_PATIENCE)
+    sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
+    result = Result("the desk, with webhooks" if webhooks else "the desk", orders)
+    sections: dict[str, Any] = {"smscode": {"requests_per_minute": LIMIT}, "polling": {"interval": 5.0}}
+    if webhooks:
+        port = _free_port()
+        sections["smscode"]["webhook_secret"] = secrets.token_hex(16)
+        sections["web"] = {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"}
+    async with open_desk(**sections) as scene, scene.webhooks:
+        await asyncio.sleep(12.0)  # the start is over, and the first lists were seen
+        before, refused, started = _watching(sms), sms.books.answers_429, clock.now()
+        await _let_sms_come(sms, sms.live_orders(), seconds)
+        await _until_all_are_told(telegram, sms)
+        result.minutes = (clock.now() - started) / 60
+        result.requests = _watching(sms) - before
+        result.refused = sms.books.answers_429 - refused
+    _compare(result, telegram, sms)
+    return result
 
 
-async def _arrive(scene: Scene, order_id: str, number: int, dice: random.Random) -> None:
-    await asyncio.sleep(dice.uniform(0, INTERVAL))
-    scene.sms.arrive(order_id, code=f"{number:02d}{dice.randrange(10**6):06d}")
+async def watch_with_the_sdk(orders: int, seconds: float) -> Result:
+    """One `wait_for_otp` of the vendor's client for each order, with its own pace."""
+    clock, _, sms = make_worlds(orders)
+    (product, *_) = sms.products("indonesia", "whatsapp")
+    placed = [sms.create_order(product.id) for _ in range(orders)]
+    sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
+    result = Result("a task of the SDK for each order", orders)
+    async with (
+        LoopbackServer(sms_app(sms, "official")) as server,
+        httpx.AsyncClient(timeout=20.0, limits=httpx.Limits(max_connections=orders), trust_env=False) as http,
+    ):
+        client = AsyncSmscodeClient(token=DEFAULT_BEARER, base_url=server.url, client=http)
+
+        async def wait(order: Order) -> None:
+            try:
+                await client.v1.orders.wait_for_otp(order.number, timeout_ms=round((seconds + _PATIENCE) * 1000))
+            except SmscodeError:
+                result.lost += 1
+            else:
+                result.delays.append(clock.now() - order.messages[0].at)
+
+        started = clock.now()
+        await asyncio.gather(_let_sms_come(sms, placed, seconds), *map(wait, placed))
+        result.minutes = (clock.now() - started) / 60
+    result.requests, result.refused = _watching(sms), sms.books.answers_429
+    return result
 
 
-def _delays(scene: Scene) -> list[float]:
-    sent = {
-        str(call.params["text"]): call.at
-        for call in scene.telegram.calls
-        if call.method == "sendMessage" and "🔑" in str(call.params.get("text"))
-    }
-    delays = []
-    for sms in scene.sms.books.messages:
-        at = next((at for text, at in sent.items() if sms.code and sms.code in text), None)
-        if sms.shown_at is not None and at is not None:
-            delays.append((at - sms.shown_at) * 1000)
-    return delays
+async def _let_sms_come(sms: SmsWorld, placed: list[Order], seconds: float) -> None:
+    dice = random.Random(1)
+
+    async def arrive(order: Order) -> None:
+        await asyncio.sleep(dice.uniform(0, seconds))
+        sms.arrive(order.id)
+
+    await asyncio.gather(*map(arrive, placed))
+
+
+async def _until_all_are_told(telegram: TelegramWorld, sms: SmsWorld) -> None:
+    await telegram.wait_until(lambda: len(_told(telegram)) >= len(sms.books.messages), _PATIENCE)
+
+
+def _told(telegram: TelegramWorld) -> list[tuple[str, float]]:
+    """Every message with a code, and when it came."""
+    calls = (call for call in telegram.calls if call.method == "sendMessage")
+    return [(str(call.params["text"]), call.at) for call in calls if "🔑" in str(call.params.get("text"))]
+
+
+def _watching(sms: SmsWorld) -> int:
+    return sum(sms.books.requests[route] for route in _WATCHING)
+
+
+def _compare(result: Result, telegram: TelegramWorld, sms: SmsWorld) -> None:
+    told = _told(telegram)
+    for message in sms.books.messages:
+        number = sms.order(message.order_id).phone_number
+        copies = [at for text, at in told if str(message.code) in text and number in text]
+        result.lost += not copies
+        result.doubled += max(0, len(copies) - 1)
+        if copies:
+            result.delays.append(copies[0] - message.at)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def watch_with_threads(orders: int, seconds: float) -> Result:
+    """The loop of the getting-started guide, in a thread for each order; a refusal ends nothing, it asks again."""
+    clock, _, sms = make_worlds(orders)
+    (product, *_) = sms.products("indonesia", "whatsapp")
+    placed = [sms.create_order(product.id) for _ in range(orders)]
+    sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
+    result = Result("the guide's loop in a thread for each order", orders)
+    ends = clock.now() + seconds + _PATIENCE
+
+    def wait(url: str, order: Order) -> None:
+        with httpx.Client(headers={"Authorization": f"Bearer {DEFAULT_BEARER}"}, trust_env=False, verify=False) as http:  # noqa: S501 (loopback)
+            while clock.now() < ends:
+                data = http.get(f"{url}/v1/orders/{order.id}").json().get("data") or {}
+                if data.get("status") == "OTP_RECEIVED":
+                    result.delays.append(clock.now() - order.messages[0].at)
+                    return
+                time.sleep(INTERVAL)
+        result.lost += 1
+
+    async def run() -> None:
+        async with LoopbackServer(sms_app(sms, "guide")) as server:
+            with ThreadPoolExecutor(orders) as pool:
+                loop = asyncio.get_running_loop()
+                waiting = [loop.run_in_executor(pool, wait, server.url, order) for order in placed]
+                started = clock.now()
+                await _let_sms_come(sms, placed, seconds)
+                await asyncio.gather(*waiting)
+                result.minutes = (clock.now() - started) / 60
+
+    asyncio.run(run())
+    result.requests, result.refused = _watching(sms), sms.books.answers_429
+    return result
+
+
+async def measure(orders: int, seconds: float) -> list[Result]:
+    """Watch the same account by the desk, by the desk with webhooks, and by the SDK."""
+    results = []
+    for webhooks in (False, True):
+        with tempfile.TemporaryDirectory(prefix="otpdesk-bench-") as folder:
+            results.append(await watch_with_the_desk(orders, seconds, Path(folder), webhooks=webhooks))
+    return [*results, await watch_with_the_sdk(orders, seconds)]
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=25)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--orders", type=int, nargs="*", default=[25, 300])
+    parser.add_argument("--seconds", type=float, default=45.0)
     arguments = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="otpdesk-bench-") as folder:
-        delays = asyncio.run(measure(arguments.orders, arguments.rounds, Path(folder)))
-    table = Table(title="From the poll that saw a code to sendMessage")
-    for column in ("live orders", "codes", "median", "p99", "worst"):
-        table.add_column(column, justify="right")
-    cuts = statistics.quantiles(delays, n=100, method="inclusive")
-    table.add_row(
-        str(arguments.orders),
-        str(len(delays)),
-        f"{statistics.median(delays):.0f} ms",
-        f"{cuts[98]:.0f} ms",
-        f"{max(delays):.0f} ms",
+    report = Report("push")
+    for orders in arguments.orders:
+        results = asyncio.run(measure(orders, arguments.seconds))
+        results.append(watch_with_threads(orders, arguments.seconds))
+        for result in results:
+            _tell(report, result, Spread.of(results[0].delays))
+    leave(report)
+
+
+def _tell(report: Report, result: Result, desk: Spread) -> None:
+    spread = Spread.of(result.delays)
+    report.add(
+        f"{result.orders} live orders, {LIMIT} requests a minute, {DISTANCE * 1000:.0f} ms away: seconds from the SMS",
+        watched_by=result.name,
+        requests_a_minute=result.requests / result.minutes,
+        answers_429=result.refused,
+        codes=spread.count,
+        mean=spread.mean,
+        p99=spread.p99,
+        times_the_desk=spread.mean / desk.mean,
+        lost=result.lost,
+        doubled=result.doubled,
     )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
+    if result.name == "the desk":
+        report.bar(f"{result.orders} orders: ≤ 2.7 s mean", holds=spread.mean <= 2.7)
+        report.bar(f"{result.orders} orders: ≤ 5.3 s p99", holds=spread.p99 <= 5.3)
+        report.bar(f"{result.orders} orders: ≤ 15 requests a minute", holds=result.requests / result.minutes <= 15)
+    if "desk" in result.name:
+        whole = not (result.refused or result.lost or result.doubled)
+        report.bar(f"{result.orders} orders, {result.name}: no 429, none lost, none doubled", holds=whole)
+    if "webhooks" in result.name:
+        report.bar(f"{result.orders} orders, {result.name}: p99 ≤ 0.3 s", holds=spread.p99 <= 0.3)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ _BELIEF: Final = 20.0
 _SECOND_SMS: Final = 0.0005
 """SMS a second once the first one came."""
 
-_ROUNDS: Final = 40
+_ROUNDS: Final = 20
+"""Halvings of a range of scales that spans powers of ten: the budget is met to a hundred-thousandth."""
 
 Place = tuple[str, str]
 """Platform and country."""
@@ -105,9 +106,10 @@ def intervals(odds: Sequence[float], least: Sequence[float], rate: float) -> lis
     slowest = _PLANNED * len(odds) / rate
     most = [max(seconds, slowest) for seconds in least]
     roots = [math.sqrt(chance) for chance in odds]
-    low, high = 0.0, max(1 / (root * seconds) for root, seconds in zip(roots, least, strict=True))
+    low = min(1 / (root * seconds) for root, seconds in zip(roots, most, strict=True))
+    high = max(1 / (root * seconds) for root, seconds in zip(roots, least, strict=True))
     for _ in range(_ROUNDS):
-        scale = (low + high) / 2
+        scale = math.sqrt(low * high)
         used = sum(1 / seconds for seconds in _scaled(roots, least, most, scale))
         low, high = (low, scale) if used > rate else (scale, high)
     return _scaled(roots, least, most, low)

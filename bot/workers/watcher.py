@@ -234,7 +234,8 @@ class Watcher:
         except SmsError as error:
             log.warning("the list of live orders: %s", error)
             return
-        for watch in asked_for:
+        # After a start there is something to write down of each order: codes do not wait for all of that.
+        for watch in sorted(asked_for, key=lambda watch: _has_no_sms(shown.get(watch.order.remote_id or ""))):
             remote = shown.get(watch.order.remote_id or "")
             if remote is None:
                 self._left_the_list(watch)
@@ -336,8 +337,10 @@ class Watcher:
             self._forget(watch.order.id)
 
     def _seen(self, watch: _Watch) -> None:
-        if self._unseen is not None:
-            self._reconcile(self._unseen - {watch.order.id})
+        if self._unseen is not None and not self._desk.reconciled.is_set():
+            self._unseen.discard(watch.order.id)
+            if not self._unseen:
+                self._desk.reconciled.set()
 
     async def _read(self, order: Order) -> Order:
         fresh = await tracking.refresh(self._desk, order, Priority.WATCH)
@@ -419,6 +422,10 @@ class Watcher:
 
 def _got_its_code(before: Order, after: Order) -> bool:
     return before.state is OrderState.WAITING and after.state is OrderState.RECEIVED
+
+
+def _has_no_sms(remote: RemoteOrder | None) -> bool:
+    return remote is None or (remote.code is None and remote.text is None)
 
 
 def _says_too_little(remote: RemoteOrder) -> bool:
