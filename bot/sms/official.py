@@ -94,11 +94,14 @@ def decode_created(answer: Answer) -> RemoteOrder:
 
 
 def decode_live(answer: Answer) -> list[RemoteOrder]:
-    """The live orders; one without an id is passed over, and its order is read by itself as having left the list."""
+    """The live orders; one without an id is passed over, and its order is read by itself as having left the list.
+
+    They do not name the answer they came from, so that an order in which nothing is new equals what was shown before.
+    """
     found = []
     for row in fields.rows(answer, "a list of live orders"):
         try:
-            found.append(decode_order(row, answer.request_id))
+            found.append(decode_order(row, None))
         except Unclear:
             continue
     return found

@@ -11,7 +11,7 @@ import heapq
 import logging
 import math
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -251,7 +251,6 @@ class Watcher:
             watch.listed, watch.seen, watch.due = False, None, self._desk.clock.monotonic()
 
     async def _take_from_list(self, watch: _Watch, remote: RemoteOrder) -> None:
-        remote = replace(remote, request_id=None)
         if not watch.listed:
             watch.listed, watch.due = True, math.inf
         if remote != watch.seen:
