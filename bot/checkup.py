@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import time
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from storage.database import DatabaseUnusable, journal_mode_for, look_at
 
 _LEAST_FREE: Final = 100 * 1024 * 1024
 _MOST_SKEW: Final = 30.0
+_SECRETS: Final = (("telegram", "token"), ("smscode", "token"), ("smscode", "webhook_secret"))
 _OLDEST_BACKUP_DAYS: Final = 2.0
 _TELEGRAM: Final = "https://api.telegram.org"
 _TELEGRAM_PORTS: Final = (443, 80, 88, 8443)
@@ -81,10 +83,15 @@ async def check(config: Settings, config_path: Path | None) -> list[Line]:
 def _secrets(path: Path | None) -> Line:
     if path is None:
         return Line("configuration", Mark.OK, "from the environment")
-    mode = path.stat().st_mode
-    if mode & _OTHERS_MAY_READ:
+    if path.stat().st_mode & _OTHERS_MAY_READ and _holds_a_secret(path):
         return Line("configuration", Mark.WARNING, f"{path} can be read by others", f"chmod 600 {path}")
-    return Line("configuration", Mark.OK, f"{path}, private")
+    return Line("configuration", Mark.OK, f"{path}, nothing secret in it for others")
+
+
+def _holds_a_secret(path: Path) -> bool:
+    """Whether a token stands in the file itself, instead of in a file of its own or in the environment."""
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    return any(values.get(section, {}).get(key) for section, key in _SECRETS)
 
 
 def _permissions(config: Settings) -> Line:

@@ -126,6 +126,8 @@ async def test_a_configuration_that_others_can_read_is_a_warning(servers: _Serve
     path = tmp_path / "config.toml"
     path.touch(mode=0o644)
     settings = servers.settings(tmp_path)
+    assert _by_name(await check(settings, path))["configuration"].mark is Mark.OK, "there is nothing secret in it"
+    path.write_text('[smscode]\ntoken = "t"\n', encoding="utf-8")
     assert _by_name(await check(settings, path))["configuration"].mark is Mark.WARNING
     path.chmod(0o600)
     assert _by_name(await check(settings, path))["configuration"].mark is Mark.OK
