@@ -21,6 +21,10 @@ const drawnSwitches = new Map(); // name → its checkbox
 export function startOutside(desk, heard) {
   const orderer = () => desk.state.users.find((user) => user.role === "operator") ?? desk.state.users[0];
 
+  // A look that began before a switch was turned may show it as it was: its word on switches does not count.
+  let turns = 0;
+  let turning = 0;
+
   async function ask(path, options) {
     try {
       const answer = await fetch(path, options);
@@ -40,10 +44,11 @@ export function startOutside(desk, heard) {
     const there = Boolean(desk.state?.outside);
     for (const id of ["side", "outside-list", "outside-chat"]) $(id).hidden = !there;
     if (!there || document.hidden || !$("banner").hidden) return;
+    const began = turns;
     const [world, backstage] = await Promise.all([ask("/world/world"), ask("/backstage/")]);
     if (world) drawWorld(world);
     if (!backstage) return;
-    drawSwitches(backstage.switches);
+    if (!turning && began === turns) drawSwitches(backstage.switches);
     drawBot(backstage.bot);
     heard(backstage);
   }
@@ -122,7 +127,10 @@ export function startOutside(desk, heard) {
   }
 
   async function turn(name, on) {
+    turns += 1;
+    turning += 1;
     const told = await post("/backstage/switch", { name, on });
+    turning -= 1;
     if (told) drawSwitches(told.switches);
     else look();
     return told;
