@@ -107,3 +107,18 @@ def test_an_error_says_what_happened_and_keeps_the_facts(
 ) -> None:
     assert str(error) == message
     assert {name: getattr(error, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(
+    ("said", "until"),
+    [
+        ("2026-03-14T12:00:00Z", 1_773_489_600),
+        ("2026-03-14T12:00:00", 1_773_489_600),
+        ("2026-03-14T19:00:00+07:00", 1_773_489_600),
+        ("soon", None),
+        (1_773_489_600, None),
+        (None, None),
+    ],
+)
+def test_the_abuse_guard_ends_when_it_says_so_in_utc(said: object, until: float | None) -> None:
+    assert errors.AbuseGuard("TEMP_BANNED_ABUSE_GUARD", "too many", details={"until": said}).until == until
