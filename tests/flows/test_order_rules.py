@@ -19,6 +19,7 @@ async def test_the_teams_rules_are_said_and_kept(tmp_path: Path) -> None:
         await scene.ask(OMAR, "/order telegram indonesia", "needs a note that says what it is for")
         await scene.ask(OMAR, "/order whatsapp indonesia note=login", "Whatsapp is not on this team's list: telegram")
         await scene.ask(OMAR, "/order telegram max=5000 note=login", "Name a country")
+        await scene.ask(OMAR, "/order telegram indonesia best note=login", "choose a number by its success")
         assert scene.sms.books.orders == {}
         await scene.order("telegram indonesia note=login")
 
@@ -34,10 +35,10 @@ async def test_an_order_waits_until_the_books_are_compared_and_says_so(tmp_path:
 async def test_an_order_waits_until_the_live_ones_were_seen_and_says_so(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as before:
         await before.order()
-        worlds = {"telegram": before.telegram, "sms": before.sms, "clock": before.clock}
     unread = Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/orders/{id}", times=1000)
     before.sms.faults.add(unread)
-    async with open_scene(tmp_path, members=False, **worlds) as scene:
+    telegram, sms, clock = before.telegram, before.sms, before.clock
+    async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False) as scene:
         await scene.ask(OMAR, "/order whatsapp vietnam", "look at the live orders first")
         assert len(scene.sms.books.charges) == 1
         scene.sms.faults.clear()
