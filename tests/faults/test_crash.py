@@ -8,7 +8,7 @@ from bot.sandbox.sms_api import Contract
 from tests.faults.crash import prove
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize("contract", ["guide", "official"])
 async def test_killed_twenty_five_times_nothing_is_lost_and_nothing_is_bought_twice(
     tmp_path: Path, contract: Contract
