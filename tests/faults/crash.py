@@ -165,7 +165,7 @@ async def _live_for_a_while(stage: Stage) -> None:
     async with asyncio.timeout(_LONGEST_START):
         while len(stage.telegram.calls) == calls:
             await asyncio.sleep(0.02)
-    await asyncio.sleep(stage.dice.uniform(0.0, 2.0))
+    await asyncio.sleep(stage.dice.uniform(0.5, 3.0))
 
 
 @asynccontextmanager
