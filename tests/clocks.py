@@ -10,30 +10,53 @@ from typing import Final
 _SETTLING_ROUNDS: Final = 10
 """Turns of the event loop that a woken sleeper gets to have its consequences before time moves on."""
 
+_BEAT: Final = 0.01
+_LATE: Final = 0.03
+"""Real seconds between two turns of an event loop that is not kept from its work."""
+
 _NAP: Final = 0.01
 """Real seconds after which a sleeper looks whether time has changed its pace."""
 
 
 class FastClock:
-    """Real time, `speed` times as fast, from now or from `start` (unix seconds)."""
+    """Real time, `speed` times as fast, from now or from `start` (unix seconds).
+
+    While somebody keeps its pace, it stands still for as long as the event loop gets no turn: on a machine that is too
+    busy, a second that nobody had a chance to use must not pass twenty times as fast.
+    """
 
     def __init__(self, speed: float, start: float | None = None) -> None:
         self.speed = speed
         self._start = time.time() if start is None else start
         self._origin = time.monotonic()
+        self._latest = 0.0
+        self._beat = 0.0
 
     def now(self) -> float:
         return self._start + self.monotonic()
 
     def monotonic(self) -> float:
-        return (time.monotonic() - self._origin) * self.speed
+        self._latest = max(self._latest, (time.monotonic() - self._origin) * self.speed)
+        return self._latest
 
     def jump(self, seconds: float) -> None:
         """Let that much time pass at once; whoever sleeps does not notice."""
         self._origin -= seconds / self.speed
 
     async def sleep(self, seconds: float) -> None:
+        wakes_at = self.monotonic() + seconds
         await asyncio.sleep(seconds / self.speed)
+        while (left := wakes_at - self.monotonic()) > 0:
+            await asyncio.sleep(left / self.speed)
+
+    async def keep_pace(self) -> None:
+        """Leave out, for ever, whatever real time the event loop was kept from its work."""
+        self._beat = time.monotonic()
+        while True:
+            await asyncio.sleep(_BEAT)
+            now = time.monotonic()
+            self._origin += max(0.0, now - self._beat - _LATE)
+            self._beat = now
 
 
 class ElasticClock(FastClock):

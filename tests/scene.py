@@ -171,6 +171,7 @@ async def open_scene(
         settings = configure(folder, telegram, chat_url, api_url, telegram_mode, **sections)
         async with open_app(settings, clock) as app:
             run = asyncio.create_task(app.run(), name="desk")
+            pace = asyncio.create_task(clock.keep_pace(), name="pace")
             scene = Scene(clock, telegram, sms, settings, app, run, webhooks)
             try:
                 if members:
@@ -180,6 +181,7 @@ async def open_scene(
                 app.stop()
                 with contextlib.suppress(asyncio.CancelledError):
                     await run
+                pace.cancel()
 
 
 @asynccontextmanager
@@ -199,8 +201,8 @@ async def serve(
 async def open_hurried_scene(
     folder: Path, monkeypatch: pytest.MonkeyPatch, contract: Contract = "guide"
 ) -> AsyncIterator[Scene]:
-    """A desk in a hurry that gives SMSCode half a real second for its answer."""
-    monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=0.5))
+    """A desk in a hurry that gives SMSCode one real second for its answer."""
+    monkeypatch.setattr("bot.sms.client.TIMEOUT", httpx.Timeout(5.0, read=1.0))
     async with open_scene(folder, clock=FastClock(HURRY, NOON), contract=contract) as opened:
         yield opened
 

@@ -312,7 +312,7 @@ _ARRIVING: Final = (
     Step(
         "Omar orders a number",
         "The money is held under his limits, then the cheapest number is bought. The card counts down while he waits.",
-        (Act(OMAR, "say", "/order whatsapp indonesia note=login test", "📱"),),
+        (Act(OMAR, "say", "/order whatsapp indonesia note=login test", "WhatsApp · Indonesia"),),
         _order,
     ),
     Step(
@@ -338,7 +338,7 @@ _KILLED: Final = Step(
     "The bot is killed while a code is on its way",
     "SIGKILL, as when a machine fails. All that matters is on disk: the bot starts again, and the code still comes.",
     (
-        Act(OMAR, "say", "/order whatsapp vietnam", "📱"),
+        Act(OMAR, "say", "/order whatsapp vietnam", "WhatsApp · Vietnam"),
         Act(ADA, "kill"),
         Act(OMAR, "sms", seen="🔑"),
     ),
@@ -350,7 +350,7 @@ _LOST: Final = Step(
     "number that was paid.",
     (
         Act(ADA, "lose"),
-        Act(OMAR, "say", "/order telegram vietnam", "📱"),
+        Act(OMAR, "say", "/order telegram vietnam", "Telegram · Vietnam"),
         Act(OMAR, "press", "Cancel and refund", "came back"),
     ),
     _lost_answer,
@@ -360,7 +360,7 @@ _LEAVING: Final = (
         "Omar cancels another order, and the money comes back",
         "Until the code has come, an order can be given back with one tap. The refund is told once SMSCode has it.",
         (
-            Act(OMAR, "say", "/order telegram vietnam", "📱"),
+            Act(OMAR, "say", "/order telegram vietnam", "Telegram · Vietnam"),
             Act(OMAR, "press", "Cancel and refund", "came back"),
         ),
         _cancel,

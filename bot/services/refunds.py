@@ -73,8 +73,8 @@ async def look_into(desk: Desk) -> None:
         return
     if open_orders:
         await _decide(desk, open_orders, rest)
-    else:
-        await desk.transact(lambda connection: settings.put(connection, settings.ACCOUNT, json.dumps(asdict(rest))))
+    elif await _none_had_ended(desk):
+        await desk.transact(lambda connection: _keep(connection, rest))
 
 
 async def close(desk: Desk, order: Order, *, came_back: bool) -> None:
@@ -113,6 +113,29 @@ def _may_be_refunded_already(desk: Desk, connection: sqlite3.Connection) -> bool
         order.expires_at is not None and order.expires_at < desk.now + _NEAR_ITS_END
         for order in orders.watched(connection)
     )
+
+
+def _keep(connection: sqlite3.Connection, rest: Rest) -> None:
+    """Remember the measure, unless an order has ended meanwhile whose refund may be in it."""
+    if not orders.with_open_refund(connection):
+        settings.put(connection, settings.ACCOUNT, json.dumps(asdict(rest)))
+
+
+async def _none_had_ended(desk: Desk) -> bool:
+    """Whether SMSCode still lists every live order: then the balance, read before, held no refund of any of them.
+
+    One that ended unnoticed, however early, might have given its money back already; measured then, the account would
+    later prove that nothing came back.
+    """
+    watched = await desk.database.read(orders.watched)
+    if not watched:
+        return True
+    try:
+        live = {remote.remote_id for remote in await desk.sms.live()}
+    except SmsError as error:
+        log.warning("the list of live orders cannot tell about refunds: %s", error)
+        return False
+    return all(order.remote_id in live for order in watched)
 
 
 async def _decide(desk: Desk, open_orders: list[Order], rest: Rest) -> None:

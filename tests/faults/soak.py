@@ -26,8 +26,8 @@ import httpx
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
 from storage import ledger
-from tests.faults.crash import SPEED, Desk
-from tests.faults.desk_process import SharedClock
+from tests.faults.crash import SPEED
+from tests.faults.desk_process import Desk, SharedClock
 from tests.faults.street import Street, Traffic
 from tests.web.site import free_port
 
@@ -115,8 +115,7 @@ class Place:
 async def soak(minutes: float, seed: int, folder: Path, per_second: float = 10.0) -> Findings:
     """Run the whole soak in `folder`."""
     findings = Findings(minutes)
-    origin = time.time()
-    clock = SharedClock(SPEED, origin)
+    clock = SharedClock(SPEED, time.time())
     telegram = bot_api.TelegramWorld(now=clock.now, seed=seed, flood_limits=False)
     sms = sms_api.SmsWorld(now=clock.now, seed=seed, balance=2_000_000_000, arrival=(5, 60), requests_per_minute=None)
     dice = random.Random(seed)
@@ -130,10 +129,10 @@ async def soak(minutes: float, seed: int, folder: Path, per_second: float = 10.0
     ):
         config = folder / "config.toml"
         config.write_text(_config(telegram.token, chat_street.url, api_street.url, folder, port), encoding="utf-8")
-        desk = Desk(config, origin, folder / "desk.log")
+        desk = Desk(config, clock, folder / "desk.log")
         place = Place(telegram, sms, (chat_street, api_street), desk, page, folder, dice, findings)
         try:
-            await desk.start()
+            desk.start()
             await _people(place)
             await _busy(place, minutes * 60, per_second)
             await _come_to_rest(place)
