@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 _START_SECONDS: Final = 0.3
 """How long the start may be held up by comparing the books; what is left is compared beside the first answers."""
 
-DRAIN_SECONDS: Final = 8.0
+DRAIN_SECONDS: Final = 7.0
 """How long work under way may go on after SIGTERM; what is not done by then is on disk."""
 
 

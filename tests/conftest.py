@@ -6,11 +6,16 @@ import socket
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("otpdesk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("otpdesk")
 
 # What the desk did is told apart in the harness as well as in a test.
 pytest.register_assert_rewrite("tests.scene")
 
-_STARTS_FIRST: Final = ("test_crash.py", "TestBooks")
+_STARTS_FIRST: Final = ("test_crash.py", "test_page_tour.py", "TestBooks")
 _GAP: Final = "tests/domain/"
 """Quick tests between the longest and the long ones: each worker holds its next test while it runs one."""
 
@@ -23,10 +28,10 @@ class NetworkRefused(AssertionError):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give out the longest tests first, so that no worker is alone with one at the end; one worker has the browser."""
+    """Give out the longest tests first, so that no worker is alone with one at the end; two workers have a browser."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.xdist_group("tour" if "test_page_tour.py" in item.nodeid else "browser"))
     items.sort(key=lambda item: _turn(item.nodeid))
 
 

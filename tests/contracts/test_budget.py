@@ -78,7 +78,7 @@ def in_the_minute_before(times: list[float]) -> Iterator[int]:
 
 
 class TestAnyPattern:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.integers(1, 25), ARRIVALS)
     def test_holds_in_every_rolling_minute(self, per_minute: int, arrivals: list[Arrival]) -> None:
         asyncio.run(self._play(per_minute, arrivals))

@@ -48,7 +48,7 @@ LIKELY = st.recursive(
 STATUSES = st.integers(100, 599)
 HEADERS = st.dictionaries(st.sampled_from(["x-request-id", "retry-after", "content-type"]), st.text(max_size=30))
 
-tireless = settings(max_examples=100, deadline=None)
+tireless = settings(max_examples=100)
 
 
 def decoded(status: int, content: bytes, headers: dict[str, str]) -> Answer | SmsError:

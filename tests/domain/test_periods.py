@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.errors import UnknownName, WrongUsage
@@ -57,7 +57,6 @@ def test_what_is_none_leads_to_the_nearest(typed: str, near: str) -> None:
     assert near in refused.value.suggestions
 
 
-@settings(deadline=None)
 @given(DAYS, st.integers(-500, 500))
 def test_any_two_days_are_a_period_that_reads_back(one: date, apart: int) -> None:
     other = one + timedelta(days=apart)
@@ -68,7 +67,6 @@ def test_any_two_days_are_a_period_that_reads_back(one: date, apart: int) -> Non
     assert ends - begins == timedelta(days=len(period))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), DAYS)
 def test_whatever_is_typed_is_a_period_or_a_clear_no(typed: str, today: date) -> None:
     try:

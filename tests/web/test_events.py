@@ -311,7 +311,7 @@ def flips(body: bytes) -> Iterator[bytes]:
         yield body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=64), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
 def test_any_other_body_or_secret_is_refused(body: bytes, secret: str) -> None:
     good = sign(body, secret)
@@ -322,7 +322,7 @@ def test_any_other_body_or_secret_is_refused(body: bytes, secret: str) -> None:
     assert not is_signed(body, [sign(body, "")], "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=32), st.lists(st.text(max_size=80), max_size=3))
 def test_no_text_in_the_place_of_a_signature_breaks_anything(body: bytes, signatures: list[str]) -> None:
     assert not is_signed(body, signatures, SECRET) or signatures == [sign(body)]

@@ -47,7 +47,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 def _cases(wanted: int) -> list[Case]:
     found: list[Case] = []
 
-    @settings(max_examples=wanted, database=None, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=wanted, database=None, suppress_health_check=list(HealthCheck))
     @given(_case)
     def collect(case: Case) -> None:
         found.append(case)
