@@ -1,6 +1,8 @@
 """A desk that is stopped and started again: live orders are still watched, and a broken-off create is accounted for."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,53 @@ async def test_what_was_said_while_the_desk_was_closed_is_done_once_it_opens(tmp
         await after.hears("📱", OMAR, anew=False)
         assert after.sms.books.requests[CREATE] == 1
         await after.reconcile()
+
+
+async def test_a_command_whose_end_was_not_written_down_any_more_buys_nothing_again(tmp_path: Path) -> None:
+    database = tmp_path / "desk.sqlite3"
+    async with open_scene(tmp_path) as before:
+        _change(database, "CREATE TRIGGER cut BEFORE UPDATE OF state ON inbox BEGIN SELECT RAISE(IGNORE); END")
+        order = await before.order()
+        await before.stop()
+    _change(database, "DROP TRIGGER cut")
+    async with open_scene(
+        tmp_path, telegram=before.telegram, sms=before.sms, clock=before.clock, members=False
+    ) as after:
+        await after.ask(OMAR, "/orders", order.phone_number)
+        assert await after.count("SELECT count(*) FROM inbox WHERE state = 'done' AND message_id IS NOT NULL") > 3
+        assert after.sms.books.requests[CREATE] == 1
+        assert len([text for text in after.said_by_bot(OMAR) if text.startswith("📱")]) == 1
+        await after.reconcile()
+
+
+async def test_an_order_whose_money_was_held_but_never_sent_begins_anew_and_is_bought_once(tmp_path: Path) -> None:
+    database = tmp_path / "desk.sqlite3"
+    held = "SELECT count(*) FROM orders WHERE state = 'reserved'"
+    async with open_scene(tmp_path) as before:
+        _change(
+            database,
+            "CREATE TRIGGER cut BEFORE UPDATE OF state ON orders WHEN NEW.state <> 'reserved'"
+            " BEGIN SELECT RAISE(ABORT, 'the power is gone'); END",
+        )
+        before.say(OMAR, "/order whatsapp indonesia")
+        async with asyncio.timeout(8):
+            while not await before.count(held):
+                await asyncio.sleep(0.01)
+        await before.crash()
+    assert not before.sms.books.requests[CREATE]
+    _change(database, "DROP TRIGGER cut")
+    async with open_scene(
+        tmp_path, telegram=before.telegram, sms=before.sms, clock=before.clock, members=False
+    ) as after:
+        await after.hears("📱", OMAR, anew=False)
+        assert await after.count("SELECT count(*) FROM orders") == 1
+        assert after.sms.books.requests[CREATE] == 1
+        await after.reconcile()
+
+
+def _change(database: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as books:
+        books.execute(statement)
 
 
 async def test_a_stop_in_the_middle_of_a_create_waits_for_its_answer(tmp_path: Path) -> None:
