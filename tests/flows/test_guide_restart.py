@@ -70,18 +70,19 @@ async def test_an_order_whose_money_was_held_but_never_sent_begins_anew_and_is_b
     database = tmp_path / "desk.sqlite3"
     held = "SELECT count(*) FROM orders WHERE state = 'reserved'"
     async with open_scene(tmp_path) as before:
-        _change(
-            database,
-            "CREATE TRIGGER cut BEFORE UPDATE OF state ON orders WHEN NEW.state <> 'reserved'"
-            " BEGIN SELECT RAISE(ABORT, 'the power is gone'); END",
-        )
+        for table in ("orders", "inbox"):
+            _change(
+                database,
+                f"CREATE TRIGGER cut_{table} BEFORE UPDATE OF state ON {table} BEGIN SELECT RAISE(ABORT, 'gone'); END",
+            )
         before.say(OMAR, "/order whatsapp indonesia")
         async with asyncio.timeout(8):
             while not await before.count(held):
                 await asyncio.sleep(0.01)
         await before.crash()
     assert not before.sms.books.requests[CREATE]
-    _change(database, "DROP TRIGGER cut")
+    _change(database, "DROP TRIGGER cut_orders")
+    _change(database, "DROP TRIGGER cut_inbox")
     async with open_scene(
         tmp_path, telegram=before.telegram, sms=before.sms, clock=before.clock, members=False
     ) as after:
