@@ -34,12 +34,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TARGETS: Final = (
-    "bot/domain/access.py",
-    "bot/domain/errors.py",
-    "bot/domain/limits.py",
-    "bot/domain/money.py",
-    "bot/domain/notices.py",
-    "bot/domain/orders.py",
+    *sorted(f"bot/domain/{path.name}" for path in (ROOT / "bot" / "domain").glob("[a-z]*.py")),
     "storage/ledger.py",
     "bot/services/ordering.py",
     "bot/services/creating.py",

@@ -17,10 +17,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
 
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
@@ -98,13 +102,19 @@ class Stage:
         return [m for group in GROUPS.values() for m in chats[group].messages.values() if m.from_bot]
 
 
-async def prove(kills: int, seed: int, folder: Path, contract: sms_api.Contract = "guide") -> Verdict:
-    """Run the whole proof in `folder` and return its verdict."""
+async def prove(
+    kills: int,
+    seed: int,
+    folder: Path,
+    contract: sms_api.Contract = "guide",
+    shown: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Verdict:
+    """Run the whole proof in `folder` and return its verdict; `shown` passes the kills on and shows how far it is."""
     verdict = Verdict(kills, seed, contract)
     started = time.monotonic()
     async with _open_stage(folder, seed, contract) as stage:
         load = asyncio.create_task(_load(stage))
-        for _ in range(kills):
+        for _ in shown(range(kills)):
             await _live_for_a_while(stage)
             stage.killed_at.append(stage.sms.now())
             await stage.desk.kill()
@@ -438,7 +448,8 @@ def main() -> int:
     parser.add_argument("--contract", choices=("guide", "official"), default="guide")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="otpdesk-crash-") as folder:
-        verdict = asyncio.run(prove(arguments.kills, arguments.seed, Path(folder), arguments.contract))
+        progress = partial(track, description="kills", console=Console(stderr=True))
+        verdict = asyncio.run(prove(arguments.kills, arguments.seed, Path(folder), arguments.contract, progress))
         if verdict.broken:
             print((Path(folder) / "desk.log").read_text(encoding="utf-8")[-5000:])  # noqa: T201
     print(verdict.line())  # noqa: T201
