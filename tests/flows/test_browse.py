@@ -33,7 +33,7 @@ async def test_three_taps_lead_from_the_bare_command_to_a_number(scene: Scene) -
 
     scene.say(OMAR, "/order")
     again = await scene.hears("Platforms", OMAR)
-    scene.telegram.fault(Fault(kind=FaultKind.ERROR, method="editMessageText"))
+    scene.telegram.fault(Fault(kind=FaultKind.ERROR, method="editMessageText", times=2))
     scene.press(OMAR, again, "telegram")
     await scene.hears("telegram · page 1 of 2", OMAR)
     assert again.button_texts[0] == "whatsapp"
