@@ -18,7 +18,7 @@ from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected
 from bot.domain.periods import parse_period
 from bot.services import approvals, reports, spending, tracking
 from bot.services.desk import Desk
-from storage import buttons, members, orders, watches
+from storage import buttons, members, orders, outbox, watches
 from storage.approvals import Approval, ApprovalState
 from storage.buttons import ANYBODY, Facts
 from storage.orders import Order
@@ -67,6 +67,7 @@ class Deliverer:
             NoticeKind.GUARD: self._guard,
             NoticeKind.LIMIT: self._limit,
             NoticeKind.APPROVAL: self._approval,
+            NoticeKind.DECIDED: self._decided,
             NoticeKind.ANSWERED: self._answered,
             NoticeKind.DIGEST: self._digest,
             NoticeKind.STOCK: self._stock,
@@ -169,10 +170,25 @@ class Deliverer:
         text = texts.approval(approval, asker, state, self._desk.settings.limits.zone)
         return await self._send(letter, text, ANYBODY, keyboards.for_approval(approval.id))
 
+    async def _decided(self, letter: Letter) -> Delivery:
+        """Take the buttons off a request that is answered and say by whom; what cannot be edited is no loss."""
+        asked = int(letter.notice.facts.get("letter") or 0)
+        message_id = await self._desk.database.read(lambda connection: outbox.message_of(connection, asked))
+        if message_id is None:
+            return Delivered(None)
+        approval, asker = await self._request(letter.notice)
+        text = texts.decided(approval, asker, await self._decider(letter.notice), letter.notice.facts)
+        outcome = await self._sender.edit(letter.notice.chat_id, message_id, text)
+        return Delivered(None) if isinstance(outcome, Rejected | Unreachable) else outcome
+
+    async def _decider(self, notice: Notice) -> str:
+        """The name of whoever has answered a request; empty where nobody has."""
+        by = int(notice.facts.get("by") or 0)
+        return await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
+
     async def _answered(self, letter: Letter) -> Delivery:
         approval, asker = await self._request(letter.notice)
-        by = int(letter.notice.facts.get("by") or 0)
-        name = await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
+        name = await self._decider(letter.notice)
         anew = letter.notice.facts.get("anew")
         rows = keyboards.for_asker(int(anew)) if anew else []
         text = texts.answered(approval, asker, name, letter.notice.facts)
