@@ -1283,7 +1283,9 @@ def _note(order: Order) -> str:
 
 def _why_this_one(order: Order, facts: Facts) -> str:
     """Which offer it became, if it is not simply the first one."""
-    sold_out = int(facts.get("sold_out") or 0)
+    sold_out, instead = int(facts.get("sold_out") or 0), facts.get("instead")
+    if instead:
+        return f"“{escape(instead)}”, which was chosen before, is not to be had now, so this is what there is."
     first = order.countries.split(",")[0]
     if order.country != first:
         priced = "" if order.max_price is None else " at that price"
