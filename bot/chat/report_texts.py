@@ -18,6 +18,7 @@ from storage.watches import Watch
 
 _LONGEST_CAPTION: Final = 1024
 _ROOM_TO_REPEAT: Final = 60
+"""Characters of a caption that are left free for `texts.repeated`."""
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
 _MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below"})
