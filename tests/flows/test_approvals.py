@@ -417,3 +417,29 @@ async def test_who_wants_it_is_asked_first_and_whoever_approves_is_not_asked_aga
         await scene.hears("📱", OMAR)
         assert len(scene.sms.books.charges) == 1
         await scene.reconcile()
+
+
+async def test_a_product_that_needed_a_yes_stays_chosen_for_the_next_number(desk: Scene) -> None:
+    desk.sms.clear_catalog()
+    for name, price in (("Basic", 4500), ("Premium", PRICE)):
+        desk.sms.set_product("indonesia", "whatsapp", price, 500, name=name)
+    page = await desk.ask(OMAR, "/catalog whatsapp indonesia", "cheapest first")
+    desk.press(OMAR, page, "Premium · Rp 5.000")
+    await desk.hears("I have asked Ada, Bob", OMAR)
+    await desk.ask(BOB, "/approve 1", "Approved. #1 for Omar")
+    await desk.hears("#1 · whatsapp · indonesia · Rp 5.000", OMAR)
+
+    await desk.ask(OMAR, "/again", "I have asked Ada, Bob")
+    await desk.hears("for up to Rp 5.000", BOB)
+    # Bob's yes is to the one that was chosen: nothing else stands in for it.
+    (premium,) = [one for one in desk.sms.products("indonesia", "whatsapp") if one.name == "Premium"]
+    premium.available = 0
+    await desk.ask(BOB, "/approve 2", "Approved, but nothing was bought")
+    assert len(desk.sms.books.charges) == 1
+
+    # Asked for anew, the other one stands in, with a yes of its own.
+    desk.clock.jump(61)
+    await desk.ask(OMAR, "/again 1", "I have asked Ada, Bob")
+    await desk.hears("for up to Rp 4.500", BOB)
+    await desk.ask(BOB, "/approve 3", "Approved. #2 for Omar")
+    await desk.reconcile()
