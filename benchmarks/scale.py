@@ -72,7 +72,7 @@ class Asker:
             "/audit": partial(page, asked=Question()),
             "/audit of a person": partial(page, asked=Question(person=member)),
             "/audit of an order": partial(page, asked=Question(orders=(order,))),
-            "/audit of a number": partial(reports.with_number, digits=f"628{order:010d}", limit=5),
+            "/audit of a number": partial(reports.with_number, numbers=[f"628{order:010d}"], limit=5),
             "what is under watch": orders.watched,
             "what the odds learn from": partial(orders.waits, newest=1000, now=history.ENDS),
             "whether a letter is due": partial(outbox.is_due, busy=(), now=history.ENDS),

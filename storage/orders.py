@@ -62,6 +62,7 @@ class Order:
     cancel_from: int | None = None
     refund_open: bool = False
     approval_id: int | None = None
+    chosen: str = ""
 
     @property
     def window(self) -> Window:
@@ -85,6 +86,7 @@ class Request:
     operator: str = ""
     reactivates: int | None = None
     approval_id: int | None = None
+    chosen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,9 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
     return _inserted_id(
         connection.execute(
             "INSERT INTO orders (command_key, member_id, chat_id, thread_id, platform, countries, max_price, note,"
-            " policy, operator, reactivates, approval_id,"
+            " policy, operator, reactivates, approval_id, chosen,"
             " state, day, month, attempt, country, product, price, request_key, request_body, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 request.command_key,
                 request.member_id,
@@ -120,6 +122,7 @@ def insert(connection: sqlite3.Connection, request: Request, window: Window, int
                 request.operator,
                 request.reactivates,
                 request.approval_id,
+                request.chosen,
                 window.day,
                 window.month,
                 intent.attempt,

@@ -158,6 +158,22 @@ def oldest(connection: sqlite3.Connection) -> int | None:
     return since if since is None else int(since)
 
 
+def begun_with(connection: sqlite3.Connection, kind: NoticeKind, begins: str) -> list[tuple[int, int]]:
+    """The number and the chat of each letter of a kind whose dedupe key begins like that."""
+    behind = begins[:-1] + chr(ord(begins[-1]) + 1)
+    rows = connection.execute(
+        "SELECT id, chat_id FROM outbox WHERE dedupe_key >= ? AND dedupe_key < ? AND kind = ? ORDER BY id",
+        (begins, behind, kind),
+    )
+    return [(row["id"], row["chat_id"]) for row in rows]
+
+
+def message_of(connection: sqlite3.Connection, letter_id: int) -> int | None:
+    """The message that a letter has become; None: it has not arrived, or nobody knows."""
+    row = connection.execute("SELECT message_id FROM outbox WHERE id = ?", (letter_id,)).fetchone()
+    return None if row is None or row["message_id"] is None else int(row["message_id"])
+
+
 def codes_in_chats(connection: sqlite3.Connection, sent_before: int, limit: int) -> list[InChat]:
     """The codes that were sent before that moment and still stand in their chats, the oldest first.
 

@@ -5,7 +5,7 @@ Each question is answered from an index, a page or a day at a time, so that a lo
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -123,10 +123,12 @@ def audit_page(connection: sqlite3.Connection, asked: Question, behind: Place | 
     return [Told(line, _about(connection, line.order_id)) for line in newest]
 
 
-def with_number(connection: sqlite3.Connection, digits: str, limit: int) -> list[int]:
-    """The newest orders that had a phone number, given as its digits with the country's code."""
+def with_number(connection: sqlite3.Connection, numbers: Collection[str], limit: int) -> list[int]:
+    """The newest orders that had one of these phone numbers, given as their digits with the country's code."""
+    written = [form for digits in numbers for form in (digits, f"+{digits}")]
+    places = ",".join("?" * len(written))
     rows = connection.execute(
-        "SELECT id FROM orders WHERE phone_number IN (?, ?) ORDER BY id DESC LIMIT ?", (digits, f"+{digits}", limit)
+        f"SELECT id FROM orders WHERE phone_number IN ({places}) ORDER BY id DESC LIMIT ?", (*written, limit)
     )
     return [row["id"] for row in rows]
 

@@ -1,5 +1,6 @@
 """From a notice in the outbox to a message in a chat."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,16 +14,22 @@ from bot import logs
 from bot.chat import keyboards, report_texts, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
+from bot.chat.wording import format_amount
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
 from bot.domain.periods import parse_period
-from bot.services import approvals, reports, spending, tracking
+from bot.services import approvals, plots, reports, spending, tracking
 from bot.services.desk import Desk
-from storage import buttons, members, orders, watches
+from bot.services.easel import Plot
+from bot.services.reports import By, Report
+from storage import members, orders, outbox, watches
 from storage.approvals import Approval, ApprovalState
 from storage.buttons import ANYBODY, Facts
 from storage.orders import Order
 from storage.outbox import InChat, Letter
+
+_PICTURE_TRIES: Final = 3
+"""How often a picture is tried; then its numbers go alone."""
 
 _KEYBOARDS_KEPT: Final = 1000
 _KEPT_SECONDS: Final = keyboards.LIVES_FOR / 2000
@@ -58,6 +65,8 @@ class Deliverer:
         self._keyboards: TTLCache[int, tuple[list[Row], InlineKeyboardMarkup | None]] = TTLCache(
             _KEYBOARDS_KEPT, _KEPT_SECONDS, timer=desk.clock.monotonic
         )
+        self._drawing = asyncio.Lock()
+        self._picture: tuple[Plot, bytes] | None = None
         self._writers: Mapping[NoticeKind, Callable[[Letter], Awaitable[Delivery]]] = {
             NoticeKind.NUMBER: self._number,
             NoticeKind.CARD: self._card,
@@ -67,6 +76,7 @@ class Deliverer:
             NoticeKind.GUARD: self._guard,
             NoticeKind.LIMIT: self._limit,
             NoticeKind.APPROVAL: self._approval,
+            NoticeKind.DECIDED: self._decided,
             NoticeKind.ANSWERED: self._answered,
             NoticeKind.DIGEST: self._digest,
             NoticeKind.STOCK: self._stock,
@@ -169,10 +179,25 @@ class Deliverer:
         text = texts.approval(approval, asker, state, self._desk.settings.limits.zone)
         return await self._send(letter, text, ANYBODY, keyboards.for_approval(approval.id))
 
+    async def _decided(self, letter: Letter) -> Delivery:
+        """Take the buttons off a request that is answered and say by whom; what cannot be edited is no loss."""
+        asked = int(letter.notice.facts.get("letter") or 0)
+        message_id = await self._desk.database.read(lambda connection: outbox.message_of(connection, asked))
+        if message_id is None:
+            return Delivered(None)
+        approval, asker = await self._request(letter.notice)
+        text = texts.decided(approval, asker, await self._decider(letter.notice), letter.notice.facts)
+        outcome = await self._sender.edit(letter.notice.chat_id, message_id, text)
+        return Delivered(None) if isinstance(outcome, Rejected | Unreachable) else outcome
+
+    async def _decider(self, notice: Notice) -> str:
+        """The name of whoever has answered a request; empty where nobody has."""
+        by = int(notice.facts.get("by") or 0)
+        return await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
+
     async def _answered(self, letter: Letter) -> Delivery:
         approval, asker = await self._request(letter.notice)
-        by = int(letter.notice.facts.get("by") or 0)
-        name = await self._desk.database.read(lambda connection: members.name_of(connection, by)) or ""
+        name = await self._decider(letter.notice)
         anew = letter.notice.facts.get("anew")
         rows = keyboards.for_asker(int(anew)) if anew else []
         text = texts.answered(approval, asker, name, letter.notice.facts)
@@ -188,11 +213,39 @@ class Deliverer:
         return await self._send(letter, texts.alert(letter.notice.facts), 0, _access_buttons(letter.notice))
 
     async def _digest(self, letter: Letter) -> Delivery:
-        """The week as the books have it when the letter leaves, with the way to its picture."""
+        """The week as the books have it when the letter leaves: a picture, or the numbers with the way to it."""
         week = str(letter.notice.facts.get("period") or "")
         report = await reports.spend(self._desk, parse_period(week, reports.today(self._desk)))
-        rows: list[Row] = [[keyboards.command("As a picture", "spend", week)]]
-        return await self._send(letter, report_texts.digest(report), buttons.ANYBODY, rows)
+        text = report_texts.digest(report)
+        if report.total.placed and letter.attempts < _PICTURE_TRIES:
+            outcome = await self._illustrated(letter, report, text)
+            if outcome is not None and not isinstance(outcome, Rejected):
+                return outcome
+        return await self._send(letter, text, ANYBODY, [[keyboards.command("As a picture", "spend", week)]])
+
+    async def _illustrated(self, letter: Letter, report: Report, text: str) -> Delivery | None:
+        """Send a report as a picture with its numbers beneath; None where it could not be drawn."""
+        picture = await self._drawn(report)
+        if picture is None:
+            return None
+        others = [by for by in By if by is not By.DAY]
+        rows: list[Row] = [[keyboards.command(f"By {by}", "spend", f"{report.period} {by}") for by in others]]
+        return await self._sender.photo(
+            letter.notice.chat_id,
+            picture,
+            texts.repeated(text) if letter.repeated else text,
+            keyboard=await self._keyboard(letter, ANYBODY, rows),
+            thread_id=letter.notice.thread_id,
+        )
+
+    async def _drawn(self, report: Report) -> bytes | None:
+        """The picture of a report by days; the next admin's is the same one, and takes as long to draw."""
+        plot = plots.plot_of(report, By.DAY, format_amount, report_texts.plot_subtitle(report.period, By.DAY))
+        async with self._drawing:
+            if self._picture is None or self._picture[0] != plot:
+                picture = await self._desk.easel.draw(plot, self._desk.settings.storage.path)
+                self._picture = (plot, picture) if picture is not None else None
+            return self._picture[1] if self._picture is not None else None
 
     async def _stock(self, letter: Letter) -> Delivery:
         """What somebody watched for, with a button that names the watch and no price."""

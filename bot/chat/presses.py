@@ -142,8 +142,10 @@ async def _admit(visit: Visit) -> None:
 
 async def _turn_down(visit: Visit) -> None:
     await visit.sender.strip(visit.chat_id, visit.message_id)
-    await access.refuse(visit.desk, visit.member.user_id, int(visit.facts.get("user") or 0))
-    await visit.answer(texts.turned_down())
+    user_id = int(visit.facts.get("user") or 0)
+    was_open = await access.refuse(visit.desk, visit.member.user_id, user_id)
+    told = await visit.tell(user_id, texts.not_let_in()) if was_open else None
+    await visit.answer(texts.turned_down(told=told))
 
 
 async def _leave_it(visit: Visit) -> None:

@@ -17,6 +17,8 @@ from storage.reports import Row, Told
 from storage.watches import Watch
 
 _LONGEST_CAPTION: Final = 1024
+_ROOM_TO_REPEAT: Final = 60
+"""Characters of a caption that are left free for `texts.repeated`."""
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
 _MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below"})
@@ -82,9 +84,13 @@ AUDIT_WORDS: Mapping[str, str] = {
 
 def spending(report: Report) -> str:
     """The numbers of a report, never longer than the caption of a picture."""
+    return _as_many_as_fit(_numbers(report), _LONGEST_CAPTION)
+
+
+def _numbers(report: Report) -> list[str]:
     total, period = report.total, written(report.period)
     if not total.placed and not total.held:
-        return f"Nothing was ordered in {period}."
+        return [f"Nothing was ordered in {period}."]
     lines = [f"<b>{format_amount(total.spent)}</b> · {period}", _fared(total)]
     if total.held:
         lines.append(f"{format_amount(total.held)} more is held for orders under way.")
@@ -96,7 +102,7 @@ def spending(report: Report) -> str:
         ]
         if len(parts) > _MOST_PARTS:
             lines.append(f"… and {len(parts) - _MOST_PARTS} more; the file has them all")
-    return _as_many_as_fit(lines, _LONGEST_CAPTION)
+    return lines
 
 
 def no_picture(numbers: str) -> str:
@@ -105,8 +111,8 @@ def no_picture(numbers: str) -> str:
 
 
 def digest(report: Report) -> str:
-    """Last week, for the admins."""
-    return f"🗓 <b>Last week</b>\n{spending(report)}"
+    """Last week, for the admins: a caption that leaves room for saying that it may be a repeat."""
+    return _as_many_as_fit(["🗓 <b>Last week</b>", *_numbers(report)], _LONGEST_CAPTION - _ROOM_TO_REPEAT)
 
 
 def plot_subtitle(period: Period, by: By) -> str:
@@ -187,9 +193,9 @@ def audit_page(title: str, lines: Sequence[Told], names: Mapping[int, str], zone
     return _as_many_as_fit(shown, _LONGEST_MESSAGE)
 
 
-def no_such_number(digits: str) -> str:
+def no_such_number(number: str) -> str:
     """A phone number that no order had."""
-    return f"No order of this desk had the number <code>+{escape(digits)}</code>. Write it with its country's code."
+    return f"No order of this desk had the number <code>{escape(number)}</code>, in any country."
 
 
 def _audit_line(told: Told, moment: datetime, names: Mapping[int, str], explained: set[int]) -> str:

@@ -295,12 +295,37 @@ def limit_value(name: LimitName, value: int) -> str:
     return str(value) if name in COUNTS else format_amount(value)
 
 
-def turned_down() -> str:
-    return "Not let in. They are not told; /allow still works."
+def turned_down(*, told: bool | None) -> str:
+    """`told` is None where there was no open request, so nobody waits for an answer."""
+    outcome = {True: "They were told so", False: "They could not be told", None: "They are not told"}[told]
+    return f"Not let in. {outcome}; /allow still works."
+
+
+def not_let_in() -> str:
+    return (
+        "Thank you for asking. The admins have decided not to let you in for now. If you think that is a mistake, "
+        "please talk to one of them."
+    )
 
 
 def greeting(member: Member) -> str:
     return "You are in. " + welcome(member)
+
+
+_ROLE_CAN: Mapping[Role, str] = {
+    Role.VIEWER: "You can look at the catalog, at the balance and at what you have ordered.",
+    Role.OPERATOR: "You can order numbers: tap /order and choose.",
+    Role.APPROVER: "You can order numbers, and answer when somebody's order needs a yes: /approvals.",
+    Role.ADMIN: "You can do all that can be done here: let people in, set limits, see what was spent.",
+}
+
+
+def role_changed(member: Member) -> str:
+    return f"👋 You are {_a(member.role)} here now. {_ROLE_CAN[member.role]} /help shows the rest."
+
+
+def role_kept(member: Member) -> str:
+    return f"{mention(member.user_id, member.name)} is {_a(member.role)} already."
 
 
 def revoked(member: Member) -> str:
@@ -376,6 +401,22 @@ def approval(request: Approval, asker: str, state: Statement, zone: ZoneInfo) ->
         f"{left[LimitName.TEAM_DAILY]} today and {left[LimitName.TEAM_MONTHLY]} this month for the team.\n"
         f"The first answer counts. Request {request.id} runs out "
         f"{countdown(from_milliseconds(request.expires_at), zone)}."
+    )
+
+
+def decided(request: Approval, asker: str, by: str, facts: Facts) -> str:
+    """A request that is answered; `facts` are those of the notice."""
+    outcomes = {
+        "approved": f"✅ {escape(by)} approved it.",
+        "declined": f"✋ {escape(by)} declined it.",
+        "withdrawn": f"{escape(by)} took it back.",
+        "expired": "⌛ It has run out.",
+    }
+    what = "the same number again" if request.reactivates is not None else escape(request.platform)
+    return (
+        f"Request {request.id}: {escape(asker)} wanted {what} in {escape(request.country)} for up to "
+        f"{format_amount(request.price)}{': ' + html.escape(request.note, quote=False) if request.note else ''}\n"
+        f"{outcomes.get(str(facts.get('outcome')), escape(facts.get('outcome')))}"
     )
 
 
@@ -604,11 +645,16 @@ def charged(order: Order) -> str:
     )
 
 
-def orders_list(orders: Sequence[Order], names: Mapping[int, str], me: int, zone: ZoneInfo) -> str:
+def orders_list(
+    orders: Sequence[Order], names: Mapping[int, str], me: int, zone: ZoneInfo, *, elsewhere: int = 0
+) -> str:
+    """`elsewhere` counts those in other chats, where a group is shown only its own."""
+    more = f"\n\n{elsewhere} more elsewhere; /orders in our private chat shows all." if elsewhere else ""
     if not orders:
-        return "No live orders. Start one with <code>/order whatsapp indonesia</code>"
+        here = " here" if elsewhere else ""
+        return f"No live orders{here}. Start one with <code>/order whatsapp indonesia</code>{more}"
     shown = [_listed(order, names, me, zone) for order in orders[:_MOST_ROWS]]
-    return _as_many_as_fit(shown, len(orders), "\n\n")
+    return _as_many_as_fit(shown, len(orders), "\n\n") + more
 
 
 def history(page: Page, period: Period, find: str, zone: ZoneInfo, now: datetime) -> str:
@@ -1237,7 +1283,9 @@ def _note(order: Order) -> str:
 
 def _why_this_one(order: Order, facts: Facts) -> str:
     """Which offer it became, if it is not simply the first one."""
-    sold_out = int(facts.get("sold_out") or 0)
+    sold_out, instead = int(facts.get("sold_out") or 0), facts.get("instead")
+    if instead:
+        return f"“{escape(instead)}”, which was chosen before, is not to be had now, so this is what there is."
     first = order.countries.split(",")[0]
     if order.country != first:
         priced = "" if order.max_price is None else " at that price"

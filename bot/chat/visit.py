@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
-from telegram import ReplyKeyboardMarkup, ReplyKeyboardRemove
+from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup, ReplyKeyboardRemove
 
 from bot.chat import keyboards, texts
 from bot.chat.menus import Menus
@@ -15,6 +15,9 @@ from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, TryLater
 from bot.services.desk import Desk
 from storage import outbox
 from storage.buttons import Facts
+
+_PATIENCE: Final = 5.0
+"""Seconds that a page waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,17 @@ class Visit:
         """Answer a press by turning its message into another one; what is not a press gets a new message."""
         if self.callback_id is not None:
             keyboard = await keyboards.make(self.desk, self.member.user_id, rows)
-            if isinstance(await self.sender.edit(self.chat_id, self.message_id, html, keyboard), Delivered):
+            if isinstance(await self._edit_patiently(html, keyboard), Delivered):
                 return
         await self.answer(html, rows)
+
+    async def _edit_patiently(self, html: str, keyboard: InlineKeyboardMarkup | None) -> Delivery:
+        """Whoever turns pages faster than Telegram likes gets the page a moment later, not as one more message."""
+        outcome = await self.sender.edit(self.chat_id, self.message_id, html, keyboard)
+        if isinstance(outcome, TryLater) and outcome.seconds <= _PATIENCE:
+            await self.desk.clock.sleep(outcome.seconds)
+            outcome = await self.sender.edit(self.chat_id, self.message_id, html, keyboard)
+        return outcome
 
     @property
     def _reply_to(self) -> int | None:

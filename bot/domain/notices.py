@@ -40,6 +40,8 @@ class NoticeKind(StrEnum):
     """A money limit is nearly, or wholly, used up; told once a window for each."""
     APPROVAL = "approval"
     """An order waits for the yes of somebody who may give it."""
+    DECIDED = "decided"
+    """A request for approval again, edited in place: it is answered, and by whom."""
     ANSWERED = "answered"
     """What became of a request for approval, for whoever wanted the order."""
     DIGEST = "digest"

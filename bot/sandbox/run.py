@@ -83,6 +83,7 @@ def _invitation(stage: Stage) -> Panel:
     for who, command, outcome in (
         ("Omar", "/order whatsapp indonesia", "a number at once, its code seconds later"),
         ("Omar", "/order whatsapp germany", "asks first; a yes is over his limit"),
+        ("Omar", "/order telegram poland", "asks first, then needs Ada's yes"),
         ("Sam", "/start", "a stranger; he may ask to come in"),
         ("Ada", "/help", "an admin; all that she can do"),
     ):

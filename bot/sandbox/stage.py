@@ -26,7 +26,8 @@ PATIENCE_SECONDS: Final = 15.0
 _HIGHEST_PORT: Final = 65_535
 _FIRST_EVENT_PORT: Final = 18_080
 _CONFIG: Final = """\
-# The limits are easy to meet: a number for Germany is over the limit of one order.
+# The limits are easy to meet: a number for WhatsApp in Germany is over the limit of one order, one for Telegram in
+# Poland needs somebody else's yes.
 [telegram]
 token = "{telegram_token}"
 base_url = "{telegram_url}"
@@ -50,6 +51,7 @@ monthly = 200_000
 team_daily = 60_000
 team_monthly = 500_000
 confirm_above = 6_000
+approve_above = 6_500
 
 [polling]
 interval = 2

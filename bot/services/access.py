@@ -78,7 +78,7 @@ async def open_requests(desk: Desk) -> list[AccessRequest]:
 
 
 async def refuse(desk: Desk, admin_id: int, user_id: int) -> bool:
-    """Close a stranger's request with a no; say whether it was still open. They are not told."""
+    """Close a stranger's request with a no; say whether it was still open, so that they are told once."""
 
     def body(connection: sqlite3.Connection) -> bool:
         was_open = members.refuse_access(connection, user_id, desk.now)
@@ -94,21 +94,29 @@ async def admins(desk: Desk) -> list[Member]:
     return await desk.database.read(members.admins)
 
 
-async def allow(desk: Desk, admin_id: int, user_id: int, role: Role, name: str | None = None) -> Member:
+@dataclass(frozen=True, slots=True)
+class Appointed:
+    """A member with the role they have now, and the one they had before; None: they were not on the list."""
+
+    member: Member
+    before: Role | None
+
+
+async def allow(desk: Desk, admin_id: int, user_id: int, role: Role, name: str | None = None) -> Appointed:
     """Put a person on the allowlist, or give them that role if they are on it.
 
     Raises:
         Protected: an owner, or the last admin, would lose the admin role.
     """
 
-    def body(connection: sqlite3.Connection) -> Member:
+    def body(connection: sqlite3.Connection) -> Appointed:
         known = members.get(connection, user_id)
         if known is not None:
             _check_demotion(connection, known, role)
         called = name or members.name_of(connection, user_id) or members.stranger_name(connection, user_id)
         members.allow(connection, user_id, called or f"member {user_id}", role, admin_id, desk.now)
         audit.write(connection, desk.now, admin_id, "member.allow", subject=user_id, role=role)
-        return _must(connection, user_id)
+        return Appointed(_must(connection, user_id), known.role if known is not None else None)
 
     return await desk.transact(body)
 
@@ -130,18 +138,19 @@ async def revoke(desk: Desk, admin_id: int, user_id: int) -> Member:
     return await desk.transact(body)
 
 
-async def set_role(desk: Desk, admin_id: int, user_id: int, role: Role) -> Member:
+async def set_role(desk: Desk, admin_id: int, user_id: int, role: Role) -> Appointed:
     """Give a member another role.
 
     Raises:
         NotAMember: they are not on the allowlist. Protected: an owner, or the last admin.
     """
 
-    def body(connection: sqlite3.Connection) -> Member:
-        _check_demotion(connection, _must(connection, user_id), role)
+    def body(connection: sqlite3.Connection) -> Appointed:
+        known = _must(connection, user_id)
+        _check_demotion(connection, known, role)
         members.set_role(connection, user_id, role)
         audit.write(connection, desk.now, admin_id, "member.role", subject=user_id, role=role)
-        return _must(connection, user_id)
+        return Appointed(_must(connection, user_id), known.role)
 
     return await desk.transact(body)
 

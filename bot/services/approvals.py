@@ -19,7 +19,7 @@ from bot.domain.errors import (
     NotPermitted,
     Protected,
 )
-from bot.domain.notices import Notice, NoticeKind
+from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.domain.orders import OrderState
 from bot.services import creating
 from bot.services.desk import Desk
@@ -152,6 +152,7 @@ async def _answer(desk: Desk, approval_id: int, approver_id: int, key: str, stat
             connection, desk.now, approver_id, _ACTIONS[state], subject=approval.member_id, approval=approval_id
         )
         outbox.put(connection, _news(approval, state, by=approver_id), desk.now)
+        _close_requests(desk, connection, approval_id, state, approver_id)
         return _known(connection, approval_id)
 
     return await desk.transact(body)
@@ -188,6 +189,7 @@ async def withdraw(desk: Desk, approval_id: int, member_id: int, key: str) -> Ap
         if not approvals.answer(connection, approval_id, ApprovalState.WITHDRAWN, member_id, key, desk.now):
             raise _too_late(connection, approval)
         audit.write(connection, desk.now, member_id, "approval.withdraw", approval=approval_id)
+        _close_requests(desk, connection, approval_id, ApprovalState.WITHDRAWN, member_id)
         return _known(connection, approval_id)
 
     return await desk.transact(body)
@@ -239,9 +241,25 @@ def _expire(desk: Desk, connection: sqlite3.Connection, approval: Approval) -> b
         return True
     approvals.close(connection, approval.id, approval.state, ApprovalState.EXPIRED, desk.now)
     audit.write(connection, desk.now, audit.DESK, "approval.expire", subject=approval.member_id, approval=approval.id)
+    _close_requests(desk, connection, approval.id, ApprovalState.EXPIRED, None)
     if members.get(connection, approval.member_id) is not None:
         outbox.put(connection, _news(approval, ApprovalState.EXPIRED), desk.now)
     return True
+
+
+def _close_requests(
+    desk: Desk, connection: sqlite3.Connection, approval_id: int, outcome: ApprovalState, by: int | None
+) -> None:
+    """Have every message that asks for an answer say that there is one; the first answer is the one that stays."""
+    for letter_id, chat_id in outbox.begun_with(connection, NoticeKind.APPROVAL, f"approval:{approval_id}:"):
+        notice = Notice(
+            NoticeKind.DECIDED,
+            chat_id,
+            f"decided:{letter_id}",
+            urgency=Urgency.TALK,
+            facts={"approval": approval_id, "outcome": outcome, "by": by, "letter": letter_id},
+        )
+        outbox.put(connection, notice, desk.now)
 
 
 async def waiting(desk: Desk) -> list[Approval]:

@@ -31,6 +31,7 @@ from bot.services import guard, spending, tracking
 from bot.services.desk import Desk
 from bot.sms.port import CreateRequest
 from storage import audit, ledger, members, orders, outbox, settings
+from storage.buttons import Facts
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -70,10 +71,10 @@ def check_open(desk: Desk, connection: sqlite3.Connection) -> None:
     guard.check(connection, desk.now)
 
 
-async def send(desk: Desk, order: Order, *, sold_out: int, balance_before: int | None = None) -> Order:
+async def send(desk: Desk, order: Order, why: Facts, *, balance_before: int | None = None) -> Order:
     """Send the create of a `reserved` order; return it `waiting` or `unknown`.
 
-    `sold_out` offers were tried before this one. The balance (IDR) before is evidence where nothing else is.
+    `why` says for its card how it became this offer. The balance (IDR) before is evidence where nothing else is.
 
     Raises:
         ApiError, NotSent, Refusal: it was not placed.
@@ -94,7 +95,7 @@ async def send(desk: Desk, order: Order, *, sold_out: int, balance_before: int |
         # A mistake of ours between the request and its record: it may have been paid, so it counts as unclear.
         log.exception("order %s: the create broke off", order.id)
         return await leave_unclear(desk, order, type(error).__name__)
-    return await confirm(desk, order, remote, sold_out)
+    return await confirm(desk, order, remote, why)
 
 
 async def _until_answered(desk: Desk, order: Order) -> RemoteOrder:
@@ -139,7 +140,7 @@ async def _request(desk: Desk, order: Order) -> RemoteOrder:
     return await desk.sms.create(CreateRequest(order.request_body, order.request_key, reactivates))
 
 
-async def confirm(desk: Desk, order: Order, remote: RemoteOrder, sold_out: int = 0) -> Order:
+async def confirm(desk: Desk, order: Order, remote: RemoteOrder, why: Facts | None = None) -> Order:
     """Settle a placed order and hand its number to the courier, in one transaction."""
 
     def body(connection: sqlite3.Connection) -> Order:
@@ -151,7 +152,7 @@ async def confirm(desk: Desk, order: Order, remote: RemoteOrder, sold_out: int =
         orders.mark_placed(connection, order.id, remote, now)
         if price > order.price:
             _tell_overcharge(desk, connection, order, price)
-        outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", {"sold_out": sold_out}), now)
+        outbox.put(connection, tracking.notice(order, NoticeKind.NUMBER, "placed", why), now)
         spending.warn(desk, connection, order)
         audit.write(
             connection, now, order.member_id, "order.place", order_id=order.id, remote_id=remote.remote_id, price=price

@@ -13,6 +13,9 @@ from storage import members, orders
 from storage.orders import Order, Sought
 
 PER_PAGE: Final = 5
+_LOCAL_NUMBER: Final = 6
+"""Digits from which on a zero in front is taken for the one that is dialled within a country."""
+
 _NUMBER: Final = re.compile(r"[#+]?[0-9 ().\-]{1,30}", re.ASCII)
 
 
@@ -53,5 +56,9 @@ async def look(desk: Desk, member: Member, group: int | None, period: Period, wo
 
 
 def _digits(words: str) -> str:
-    """The digits of what can be an order's number or a part of a phone number; empty for anything else."""
-    return re.sub(r"[^0-9]", "", words) if _NUMBER.fullmatch(words) else ""
+    """The digits of what can be an order's number or a part of a phone number; empty for anything else.
+
+    The zero that is dialled within a country is no part of the whole number.
+    """
+    digits = re.sub(r"[^0-9]", "", words) if _NUMBER.fullmatch(words) else ""
+    return digits.lstrip("0") if len(digits) >= _LOCAL_NUMBER else digits

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+import phonenumbers
+
 from bot.domain.errors import NoSuchOrder, UnknownName
 from bot.domain.periods import Period, is_period, parse_period
 from bot.services import reports
@@ -19,6 +21,9 @@ PAGE: Final = 12
 """Lines on one page."""
 
 _NUMBER: Final = re.compile(r"(?:\+|00)?[0-9][0-9 ().-]{5,22}", re.ASCII)
+_TRUNK: Final = re.compile(r"^(?:0+|8)")
+"""What is dialled before a number within a country: a zero nearly everywhere, an eight in Russia and around it."""
+
 _ORDER: Final = re.compile(r"#([0-9]{1,15})", re.ASCII)
 _LONGEST_PERIOD: Final = 2
 """Words of the longest name of a period: `last week`."""
@@ -30,12 +35,12 @@ _SUGGESTIONS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A question and how to call it. `digits` are the phone number that was asked about, if one was."""
+    """A question and how to call it. `number` is the phone number that was asked about, if one was."""
 
     question: Question
     title: str
     period: Period | None = None
-    digits: str | None = None
+    number: str | None = None
 
 
 async def understand(desk: Desk, typed: str, replied: Question | None = None) -> Subject:
@@ -109,12 +114,25 @@ def _person(connection: sqlite3.Connection, who: str) -> Subject | None:
 
 
 def _number(connection: sqlite3.Connection, who: str) -> Subject | None:
-    """A phone number, however it is spaced; with its country's code, the plus may be left out."""
+    """A phone number, however it is spaced; its plus may be left out, its country's code too."""
     digits = re.sub(r"\D", "", who).removeprefix("00")
     if not _NUMBER.fullmatch(who) or len(digits) < _SHORTEST_NUMBER:
         return None
-    found = tuple(books.with_number(connection, digits, _MOST_ORDERS))
-    return Subject(Question(orders=found), f"+{digits}", digits=digits)
+    found = tuple(books.with_number(connection, [digits], _MOST_ORDERS))
+    name = f"+{digits}"
+    if not found and not who.startswith(("+", "00")):
+        found = tuple(books.with_number(connection, _anywhere(digits), _MOST_ORDERS))
+        name = digits
+    return Subject(Question(orders=found), name, number=name)
+
+
+def _anywhere(digits: str) -> list[str]:
+    """The numbers that somebody may mean who leaves the country's code out, with or without what is dialled instead.
+
+    They are looked up one by one: an index finds whole numbers, and no ends of numbers.
+    """
+    local = {digits, _TRUNK.sub("", digits)}
+    return [f"{code}{number}" for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE for number in local]
 
 
 def _bare_order(connection: sqlite3.Connection, who: str) -> Subject | None:

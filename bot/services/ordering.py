@@ -8,7 +8,7 @@ says what can have happened.
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bot.clock import set_within
@@ -34,6 +34,7 @@ from bot.services.catalog import fold
 from bot.services.desk import Desk
 from bot.sms.port import Terms
 from storage import audit, ledger, members, orders
+from storage.buttons import Facts
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,9 @@ _START_PATIENCE: Final = 20.0
 class OrderCommand:
     """What a person asked for. `key` names the command for good: the same key never places a second order.
 
-    `product` narrows it to offers of that name. `seen` is the price (IDR) on the button that was pressed: then no other
-    country stands in. `agreed` is the price that the person has said yes to; anything dearer than they could expect
-    is asked about first.
+    `product` narrows it to offers of that name; with `wish` it and `operator` are tried first, and others stand in.
+    `seen` is the price (IDR) on the button that was pressed: then no other country stands in. `agreed` is the price
+    that the person has said yes to; anything dearer than they could expect is asked about first.
     """
 
     key: str
@@ -68,6 +69,13 @@ class OrderCommand:
     seen: int | None = None
     agreed: int | None = None
     approval_id: int | None = None
+    wish: bool = False
+
+    @property
+    def chosen(self) -> str:
+        """What was chosen among the offers by its button, now or once before; what was typed is no such choice."""
+        by_button = self.seen is not None and self.approval_id is None
+        return self.product or (self.operator if by_button or self.wish else "")
 
 
 @dataclass(slots=True)
@@ -90,12 +98,16 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Bid:
-    """One thing to ask SMSCode for: where the number is from, what it may cost (IDR), and the exact body."""
+    """One thing to ask SMSCode for: where the number is from, what it may cost (IDR), and the exact body.
+
+    `instead` is what was wished for, where this one stands in for it.
+    """
 
     country: str
     product: str
     price: int
     body: str
+    instead: str = ""
 
 
 async def place(desk: Desk, command: OrderCommand) -> Order:
@@ -141,7 +153,7 @@ async def _try_offers(desk: Desk, search: _Search) -> Order | None:
         _check_agreed(desk, search, bid)
         order = await _reserve(desk, search, bid)
         try:
-            return await _create(desk, order, search.sold_out)
+            return await _create(desk, order, {"sold_out": search.sold_out, "instead": bid.instead})
         except ProductGone:
             search.sold_out += 1
             desk.catalog.forget(bid.country, search.platform)
@@ -209,10 +221,33 @@ async def _fallbacks(desk: Desk) -> list[str]:
 
 
 async def _bids(desk: Desk, search: _Search) -> AsyncIterator[_Bid]:
-    """What is worth asking for, country by country, each country's cheapest first."""
-    for country, operator in await _places(desk, search):
+    """What is worth asking for: a wish first, then whatever else will do."""
+    command = search.command
+    product, operator = command.product, command.operator
+    if command.wish:
+        async for bid in _bids_in(desk, search, await _wished(desk, search), product):
+            yield bid
+        product = operator = ""
+    async for bid in _bids_in(desk, search, await _places(desk, search, operator), product):
+        yield replace(bid, instead=command.chosen) if command.wish else bid
+
+
+async def _wished(desk: Desk, search: _Search) -> list[tuple[str, str | None]]:
+    """The one country in which something was chosen by its button; nothing if its network is not there any more."""
+    try:
+        places = await _places(desk, search, search.command.operator)
+    except UnknownName:
+        return []
+    return [place for place in places if place[0] == search.countries[0]]
+
+
+async def _bids_in(
+    desk: Desk, search: _Search, places: list[tuple[str, str | None]], product: str
+) -> AsyncIterator[_Bid]:
+    """Country by country, each country's cheapest first."""
+    for country, operator in places:
         rows = await desk.catalog.offers(country, search.platform, operator)
-        for offer in _of_product(rows, search.command.product):
+        for offer in _of_product(rows, product):
             terms = _terms(search, offer, rows, operator)
             body = desk.sms.create_body(offer, terms)
             bid = _Bid(offer.country or country, offer.name or search.platform, terms.most, body)
@@ -231,8 +266,8 @@ def _of_product(rows: list[Offer], product: str) -> list[Offer]:
     return [offer for offer in rows if product in ("", offer.name)]
 
 
-async def _places(desk: Desk, search: _Search) -> list[tuple[str, str | None]]:
-    """Each country with the mobile network that was asked for; those that do not have it are passed over.
+async def _places(desk: Desk, search: _Search, operator: str) -> list[tuple[str, str | None]]:
+    """Each country with the mobile network that is asked for; those that do not have it are passed over.
 
     Raises:
         UnknownName: none has it.
@@ -241,7 +276,7 @@ async def _places(desk: Desk, search: _Search) -> list[tuple[str, str | None]]:
     unknown: UnknownName | None = None
     for country in search.countries:
         try:
-            found.append((country, await desk.catalog.operator(search.command.operator, country, search.platform)))
+            found.append((country, await desk.catalog.operator(operator, country, search.platform)))
         except UnknownName as error:
             unknown = unknown or error
     if not found and unknown is not None:
@@ -282,11 +317,14 @@ async def _reserve(desk: Desk, search: _Search, bid: _Bid) -> Order:
         policy=search.policy,
         operator=command.operator,
         approval_id=command.approval_id,
+        chosen=command.chosen,
     )
     try:
         order = await _hold(desk, request, bid, search.attempt, search.order_id)
     except ApprovalNeeded as needed:
-        raise await approvals.ask(desk, request, bid.country, needed, command.product) from needed
+        # A yes is to what it was asked for: to the product that was chosen, or to whatever stands in for it.
+        product = "" if bid.instead else command.product
+        raise await approvals.ask(desk, request, bid.country, needed, product) from needed
     search.order_id = order.id
     return order
 
@@ -333,19 +371,19 @@ async def _hold(desk: Desk, request: orders.Request, bid: _Bid, attempt: int, or
     return await desk.transact(body)
 
 
-async def _create(desk: Desk, order: Order, sold_out: int) -> Order:
-    """Have the create of a reserved order sent, in the way that the contract demands.
+async def _create(desk: Desk, order: Order, why: Facts) -> Order:
+    """Have the create of a reserved order sent, in the way that the contract demands; `why` it became this offer.
 
     Raises:
         ApiError, NotSent, Refusal: it was not placed; its hold is released.
     """
     try:
         if desk.sms.creates_are_repeatable:
-            return await creating.send(desk, order, sold_out=sold_out)
+            return await creating.send(desk, order, why)
         async with desk.creating:
             await _check_nothing_unclear(desk)
             balance = await _affordable(desk, order)
-            placed = await creating.send(desk, order, sold_out=sold_out, balance_before=balance)
+            placed = await creating.send(desk, order, why, balance_before=balance)
             await _compare_charge(desk, placed, balance)
             return placed
     except (SmsError, Refusal) as error:
@@ -420,7 +458,7 @@ async def _make_way(desk: Desk, order: Order, member_id: int) -> None:
 
 
 def like(order: Order, key: str, member_id: int, chat_id: int, thread_id: int | None) -> OrderCommand:
-    """The command that would ask for the same as `order` did."""
+    """The command that would ask for the same as `order` did; what was chosen there by its button is a wish here."""
     return OrderCommand(
         key=key,
         member_id=member_id,
@@ -432,7 +470,9 @@ def like(order: Order, key: str, member_id: int, chat_id: int, thread_id: int | 
         note=order.note,
         operator=order.operator,
         policy=order.policy,
+        product="" if order.chosen == order.operator else order.chosen,
         agreed=order.price,
+        wish=bool(order.chosen),
     )
 
 
@@ -486,4 +526,4 @@ async def _reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: i
         reserved = await _hold(desk, request, bid, attempt, earlier.id if earlier else None)
     except ApprovalNeeded as needed:
         raise await approvals.ask(desk, request, bid.country, needed) from needed
-    return await _create(desk, reserved, sold_out=0)
+    return await _create(desk, reserved, {})

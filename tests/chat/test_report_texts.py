@@ -51,11 +51,11 @@ def test_whatever_names_hold_telegram_reads_it_and_it_fits(kind: str) -> None:
         report_texts.spending(a_report(nasty)),
         report_texts.spending(a_report(nasty, 0, DAY)),
         report_texts.spending(Report(DAY, Totals(), {by: [] for by in By})),
+        texts.repeated(report_texts.digest(a_report(nasty))),
         report_texts.exported(1, YEARS),
         texts.file_not_sent(nasty),
     ]
     messages = [
-        report_texts.digest(a_report(nasty)),
         report_texts.no_picture(report_texts.spending(a_report(nasty))),
         report_texts.audit_page(nasty, a_page(nasty), names, ZONE, first=True),
         report_texts.audit_page(nasty, a_page(nasty), {}, ZONE, first=False),

@@ -252,6 +252,14 @@ RENDERINGS: Mapping[str, Rendering] = {
         for request in every_request(nasty)
         for outcome in ApprovalState
     ],
+    "role_changed": lambda nasty: [texts.role_changed(a_member(nasty, role)) for role in Role],
+    "role_kept": lambda nasty: [texts.role_kept(a_member(nasty, role)) for role in Role],
+    "turned_down": lambda _: [texts.turned_down(told=told) for told in (True, False, None)],
+    "decided": lambda nasty: [
+        texts.decided(request, nasty, nasty, {"outcome": outcome})
+        for request in every_request(nasty)
+        for outcome in ApprovalState
+    ],
     "chosen": lambda nasty: texts.chosen([nasty] * 10),
     "let_in_question": lambda nasty: texts.let_in_question(BIGGEST_ID, nasty),
     "requests": lambda nasty: [
@@ -319,9 +327,10 @@ RENDERINGS: Mapping[str, Rendering] = {
     "cleared": in_every_state(texts.cleared),
     "charged": in_every_state(texts.charged),
     "orders_list": lambda nasty: [
-        texts.orders_list([an_order(nasty, state)] * 60, names, 1, ZONE)
+        texts.orders_list([an_order(nasty, state)] * 60, names, 1, ZONE, elsewhere=elsewhere)
         for state in OrderState
         for names in ({BIGGEST_ID: nasty}, {})
+        for elsewhere in (0, 10**6)
     ],
     "history": lambda nasty: [
         texts.history(

@@ -57,7 +57,8 @@ async def test_a_yes_by_button_buys_it_with_all_facts_and_an_audit(desk: Scene) 
     card = await desk.hears("📱", OMAR)
     assert "build 214" in card.text
     await desk.hears("Approved. #", BOB)
-    assert not desk.telegram.chats[BOB].messages[request.message_id].buttons
+    await desk.until(lambda: all("✅ Bob approved it." in asked.text and not asked.buttons for asked in requests))
+    assert all("Omar wanted whatsapp in indonesia for up to Rp 5.000: build 214" in asked.text for asked in requests)
     assert len(desk.sms.books.charges) == 1
     lines = [*await desk.audited("approval.ask"), *await desk.audited("approval.approve")]
     assert [(line.actor_id, line.detail.get("approval")) for line in lines] == [(OMAR, 1), (BOB, 1)]
@@ -86,9 +87,11 @@ async def test_a_no_and_a_withdrawal_buy_nothing_and_are_final(desk: Scene) -> N
     await desk.app.chat.bot.send_message(EVA, "planted", reply_markup=forged)
     desk.press(EVA, desk.telegram.chats[EVA].visible()[-1], "Back")
     await desk.hears("There is no request 2", EVA)
+    data = request.button("Approve")["callback_data"]
     desk.press(OMAR, waits, "Take it back")
     await desk.hears("Taken back", OMAR)
-    desk.press(BOB, request, "Approve")
+    await desk.until(lambda: not request.buttons and "Omar took it back." in request.text)
+    desk.telegram.press(BOB, BOB, request.message_id, data, forged=True)
     await desk.hears("Request 2 was taken back already", BOB)
     await desk.ask(BOB, "/approvals", "No order waits")
     await desk.ask(BOB, "/approve", "Say which request")
@@ -152,8 +155,10 @@ async def test_it_runs_out_and_says_so(desk: Scene) -> None:
     desk.clock.jump(HOUR - 60)
     await desk.ask(BOB, "/approvals", "1 · Omar")
     desk.clock.jump(61)
-    desk.press(BOB, request, "Approve")
-    await desk.hears("Request 1 has run out already", BOB)
+    data = request.button("Approve")["callback_data"]
+    desk.telegram.press(BOB, BOB, request.message_id, data, forged=True)
+    await desk.hears("Request 1 has run out already", BOB, anew=False)
+    await desk.until(lambda: not request.buttons and "⌛ It has run out." in request.text)
     await desk.hears("nobody said yes to whatsapp in indonesia for Rp 5.000 in time", OMAR)
     assert len(await desk.audited("approval.expire")) == 1
     assert not desk.sms.books.charges
@@ -412,3 +417,29 @@ async def test_who_wants_it_is_asked_first_and_whoever_approves_is_not_asked_aga
         await scene.hears("📱", OMAR)
         assert len(scene.sms.books.charges) == 1
         await scene.reconcile()
+
+
+async def test_a_product_that_needed_a_yes_stays_chosen_for_the_next_number(desk: Scene) -> None:
+    desk.sms.clear_catalog()
+    for name, price in (("Basic", 4500), ("Premium", PRICE)):
+        desk.sms.set_product("indonesia", "whatsapp", price, 500, name=name)
+    page = await desk.ask(OMAR, "/catalog whatsapp indonesia", "cheapest first")
+    desk.press(OMAR, page, "Premium · Rp 5.000")
+    await desk.hears("I have asked Ada, Bob", OMAR)
+    await desk.ask(BOB, "/approve 1", "Approved. #1 for Omar")
+    await desk.hears("#1 · whatsapp · indonesia · Rp 5.000", OMAR)
+
+    await desk.ask(OMAR, "/again", "I have asked Ada, Bob")
+    await desk.hears("for up to Rp 5.000", BOB)
+    # Bob's yes is to the one that was chosen: nothing else stands in for it.
+    (premium,) = [one for one in desk.sms.products("indonesia", "whatsapp") if one.name == "Premium"]
+    premium.available = 0
+    await desk.ask(BOB, "/approve 2", "Approved, but nothing was bought")
+    assert len(desk.sms.books.charges) == 1
+
+    # Asked for anew, the other one stands in, with a yes of its own.
+    desk.clock.jump(61)
+    await desk.ask(OMAR, "/again 1", "I have asked Ada, Bob")
+    await desk.hears("for up to Rp 4.500", BOB)
+    await desk.ask(BOB, "/approve 3", "Approved. #2 for Omar")
+    await desk.reconcile()

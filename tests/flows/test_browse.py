@@ -33,7 +33,7 @@ async def test_three_taps_lead_from_the_bare_command_to_a_number(scene: Scene) -
 
     scene.say(OMAR, "/order")
     again = await scene.hears("Platforms", OMAR)
-    scene.telegram.fault(Fault(kind=FaultKind.ERROR, method="editMessageText"))
+    scene.telegram.fault(Fault(kind=FaultKind.ERROR, method="editMessageText", times=2))
     scene.press(OMAR, again, "telegram")
     await scene.hears("telegram · page 1 of 2", OMAR)
     assert again.button_texts[0] == "whatsapp"
@@ -177,7 +177,55 @@ async def test_over_the_official_contract_mobile_networks_are_chosen_by_button(t
         (order,) = scene.sms.live_orders()
         (wanted,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.operator == "Indosat"]
         assert order.product_id == wanted.id
+
+        scene.say(OMAR, "/again")
+        await scene.hears("#2 · WhatsApp", OMAR)
+        (order,) = scene.sms.live_orders()
+        assert order.product_id == wanted.id
+        wanted.available = 0
+        scene.clock.jump(61)
+        scene.say(OMAR, "/again")
+        card = await scene.hears("#3 · WhatsApp", OMAR)
+        assert "“Indosat”, which was chosen before, is not to be had now" in card.text
+        (order,) = scene.sms.live_orders()
+        assert order.product_id != wanted.id
         await scene.reconcile()
+
+
+async def test_a_fresh_number_is_of_the_kind_that_was_chosen_by_its_button_while_there_is_one(scene: Scene) -> None:
+    scene.sms.clear_catalog()
+    for country, name, price in (
+        ("indonesia", "Basic", 4000),
+        ("indonesia", "Premium", 5000),
+        ("vietnam", "Premium", 1),
+    ):
+        scene.sms.set_product(country, "whatsapp", price, 500, name=name)
+    (premium,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.name == "Premium"]
+    page = await scene.ask(OMAR, "/catalog whatsapp indonesia", "cheapest first")
+    scene.press(OMAR, page, "Premium · Rp 5.000")
+    await scene.hears("#1 · whatsapp", OMAR)
+    scene.say(OMAR, "/again")
+    card = await scene.hears("#2 · whatsapp", OMAR)
+    assert "Rp 5.000" in card.text
+
+    # It is a wish, which survives that it could not be fulfilled once.
+    premium.available = 0
+    scene.clock.jump(61)
+    scene.say(OMAR, "/again")
+    card = await scene.hears("#3 · whatsapp · indonesia · Rp 4.000", OMAR)
+    assert "“Premium”, which was chosen before, is not to be had now, so this is what there is." in card.text
+    premium.available = 5
+    scene.clock.jump(61)
+    scene.say(OMAR, "/again")
+    card = await scene.hears("#4 · whatsapp · indonesia · Rp 5.000", OMAR)
+    assert "chosen before" not in card.text
+
+    # What was typed, or was the cheapest by its button, is the cheapest again.
+    scene.press(OMAR, await scene.ask(OMAR, "/catalog whatsapp indonesia", "cheapest first"), "Order the cheapest")
+    await scene.hears("#5 · whatsapp · indonesia · Rp 4.000", OMAR)
+    scene.say(OMAR, "/again 5")
+    await scene.hears("#6 · whatsapp · indonesia · Rp 4.000", OMAR)
+    await scene.reconcile()
 
 
 async def test_a_misspelt_command_and_an_unnamed_order_are_a_tap_away(scene: Scene) -> None:

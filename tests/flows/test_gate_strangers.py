@@ -99,17 +99,22 @@ async def test_the_second_admin_to_press_does_not_overrule_the_first(scene: Scen
     assert await scene.count("SELECT count(*) FROM members WHERE user_id = ? AND role = 'operator'", SAM) == 1
 
 
-async def test_a_refusal_tells_the_stranger_nothing_and_closes_the_request(scene: Scene) -> None:
+async def test_a_refusal_closes_the_request_and_is_told_once(scene: Scene) -> None:
     scene.press(SAM, await _notice(scene), "Ask for access")
     wanted = await scene.hears("asks to come in", ADA, anew=False)
-    await scene.ask(ADA, "/requests", "Sam · 1003 · since")
+    listed = await scene.ask(ADA, "/requests", "Sam · 1003 · since")
     scene.press(ADA, wanted, "Refuse")
-    await scene.hears("Not let in", ADA)
+    await scene.hears("Not let in. They were told so", ADA)
+    await scene.hears("Thank you for asking. The admins have decided not to let you in", SAM)
+    # Another admin, or the same one on another keyboard, refuses nobody twice.
+    scene.press(ADA, listed, "Refuse")
+    await scene.hears("Not let in. They are not told", ADA)
+    scene.say(SAM, "Why?")
     await scene.ask(ADA, "/requests", "Nobody waits")
     (line,) = await scene.audited("access.refuse")
     assert (line.actor_id, line.subject) == (ADA, SAM)
     await scene.settle()
-    assert len(scene.said_by_bot(SAM)) == 1
+    assert len(scene.said_by_bot(SAM)) == 2
     await scene.ask(ADA, "/users", "Omar")
     assert "Sam" not in scene.said_by_bot(ADA)[-1]
 

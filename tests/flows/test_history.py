@@ -1,7 +1,7 @@
 """`/history`: who used which number when and why; `/orders`: what lives, with what may be done with it."""
 
 from bot.domain.access import Role
-from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT
+from bot.sandbox.bot_api import ADA, OMAR, TEAM_CHAT, Fault, FaultKind
 from tests.scene import Scene
 
 VERA = 2003
@@ -52,10 +52,14 @@ async def test_pages_and_spans_turn_in_place_and_each_sees_what_is_theirs(scene:
     assert "#3 ·" not in page.text
     scene.press(OMAR, page, "◂ Page 1")
     await scene.until(lambda: "page 1 of 2" in page.text)
+    # A page that Telegram asks to wait for comes a moment later, in its place.
+    scene.telegram.fault(Fault(kind=FaultKind.RATE_LIMITED, method="editMessageText", retry_after=2))
+    heard = len(scene.said_by_bot(OMAR))
     scene.press(OMAR, page, "Today")
     await scene.until(lambda: page.text.startswith("14 Mar 2026 · page 1 of 2"))
     scene.press(OMAR, page, "◂ Earlier")
     await scene.until(lambda: "13 Mar 2026\nNo orders." in page.text)
+    assert len(scene.said_by_bot(OMAR)) == heard
 
     scene.say(ADA, "/order telegram indonesia note=here", TEAM_CHAT)
     await scene.hears("📱", TEAM_CHAT)
@@ -75,4 +79,23 @@ async def test_live_orders_are_listed_with_what_may_be_done_with_each(scene: Sce
     scene.press(OMAR, listed, "End #1")
     await scene.hears("nothing comes back", OMAR)
     await scene.ask(ADA, f"/role {OMAR} viewer", "is a viewer now")
+    await scene.hears("You are a viewer here now", OMAR)
     assert (await scene.ask(OMAR, "/orders", "#2 ·")).button_texts == []
+
+
+async def test_a_group_lists_its_own_orders_and_tells_each_how_many_of_theirs_are_elsewhere(scene: Scene) -> None:
+    await scene.order("whatsapp indonesia note=private")
+    empty = await scene.ask(OMAR, "/orders", "No live orders here", TEAM_CHAT)
+    assert "1 more elsewhere; /orders in our private chat shows all." in empty.text
+    scene.say(ADA, "/order whatsapp vietnam note=here", TEAM_CHAT)
+    await scene.hears("📱", TEAM_CHAT)
+    listed = await scene.ask(ADA, "/orders", "#2 ·", TEAM_CHAT)
+    assert "#1 ·" not in listed.text
+    assert "1 more elsewhere" in listed.text
+    assert listed.button_texts == ["Copy #2", "Cancel #2"]
+    # Omar sees nothing of Ada's order, so it is no more "elsewhere" for him than his own one is.
+    theirs = await scene.ask(OMAR, "/orders", "1 more elsewhere", TEAM_CHAT)
+    assert "#2" not in theirs.text
+    everything = await scene.ask(ADA, "/orders", "#2 ·")
+    assert "#1 ·" in everything.text
+    assert "elsewhere" not in everything.text

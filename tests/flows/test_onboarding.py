@@ -111,3 +111,30 @@ async def test_the_greeting_says_from_which_price_on_somebody_else_decides(tmp_p
         assert "/approvals" not in greeting.text
         await scene.ask(ADA, f"/role {OMAR} approver", "is an approver now")
         await scene.ask(OMAR, "/start", "You may give that yes to others: /approvals.")
+
+
+async def test_a_member_hears_of_a_new_role_once_and_of_the_same_one_never(scene: Scene) -> None:
+    await scene.ask(ADA, f"/role {OMAR} viewer", "Omar is a viewer now")
+    told = await scene.hears("You are a viewer here now. You can look at the catalog", OMAR)
+    assert "Your limits" not in told.text
+    await scene.ask(ADA, f"/allow {OMAR} approver", "Omar is an approver now")
+    told = await scene.hears("You are an approver here now. You can order numbers, and answer", OMAR)
+    assert "Your limits: Rp 20.000 an order" in told.text
+    assert not any("You are in. Hello" in text for text in scene.said_by_bot(OMAR)[-2:])
+
+    heard = len(scene.said_by_bot(OMAR))
+    for text in (f"/role {OMAR} approver", f"/allow {OMAR} approver"):
+        await scene.ask(ADA, text, "Omar is an approver already.")
+    await scene.ask(ADA, f"/allow {OMAR}", "Omar is in already, as an approver")
+    await scene.settle()
+    assert len(scene.said_by_bot(OMAR)) == heard
+
+    # Whoever changes their own role reads it in the answer.
+    await scene.ask(ADA, f"/role {OMAR} admin", "Omar is an admin now")
+    await scene.hears("You are an admin here now", OMAR)
+    await scene.ask(OMAR, f"/role {OMAR} operator", "Omar is an operator now")
+    await scene.settle()
+    assert not any("You are an operator here now" in text for text in scene.said_by_bot(OMAR))
+
+    scene.telegram.block(OMAR)
+    await scene.ask(ADA, f"/role {OMAR} viewer", "I could not write to them")

@@ -28,6 +28,15 @@ async def test_one_command_tells_who_used_a_number_when_and_why(scene: Scene) ->
     assert f"Audit · +{digits} · {SATURDAY}" in (await scene.ask(ADA, f"/audit {digits} sat", "Audit · +")).text
     await scene.ask(ADA, f"/audit +{digits} yesterday", "Nothing about that in the audit.")
 
+    # As people in Indonesia write it, and without the zero.
+    local = digits.removeprefix("62")
+    for typed in (f"0{local[:3]}-{local[3:7]}-{local[7:]}", f"0{local} saturday", f"{local[:3]} {local[3:]}"):
+        page = await scene.ask(ADA, f"/audit {typed}", "Omar ordered #1")
+        assert digits in page.text
+        found = await scene.ask(ADA, f"/history {typed.removesuffix(' saturday')}", "1 order,")
+        assert digits in found.text.replace(" ", "").replace("-", "")
+    await scene.ask(ADA, f"/audit +{local}", f"had the number +{local}, in any country")
+
 
 async def test_a_person_a_day_a_reply_and_everything(scene: Scene) -> None:
     await scene.order()

@@ -228,3 +228,16 @@ def test_only_letters_that_arrived_before_the_moment_are_forgotten(connection: s
     outbox.delivered(connection, letter.id, 1, NOW)
     assert outbox.forget(connection, NOW) == 0
     assert outbox.forget(connection, NOW + 1) == 1
+
+
+def test_letters_are_found_by_how_their_keys_begin_and_by_the_message_they_became(
+    connection: sqlite3.Connection,
+) -> None:
+    for key in ("approval:1:5", "approval:1:-7", "approval:10:5", "approval:1"):
+        outbox.put(connection, Notice(NoticeKind.APPROVAL, len(key), key), NOW)
+    outbox.put(connection, Notice(NoticeKind.ANSWERED, 5, "approval:1:approved"), NOW)
+    found = outbox.begun_with(connection, NoticeKind.APPROVAL, "approval:1:")
+    assert [chat_id for _, chat_id in found] == [len("approval:1:5"), len("approval:1:-7")]
+    (first, _), (second, _) = found
+    outbox.delivered(connection, first, 99, NOW)
+    assert [outbox.message_of(connection, letter_id) for letter_id in (first, second, 12345)] == [99, None, None]

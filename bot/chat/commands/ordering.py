@@ -129,6 +129,7 @@ def _command_of(visit: Visit) -> OrderCommand:
         operator=text["operator"],
         product=text["product"],
         policy=Policy(str(policy)) if policy else None,
+        wish=bool(facts.get("wish")),
         **amounts,
     )
 
@@ -143,6 +144,7 @@ def _facts_of(command: OrderCommand) -> dict[str, str | int | None]:
         "policy": command.policy,
         "max_price": command.max_price,
         "seen": command.seen,
+        "wish": int(command.wish),
     }
 
 

@@ -11,6 +11,7 @@ from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
 from bot.domain.errors import UnknownName, WrongUsage
 from bot.services import access, spending
+from bot.services.access import Appointed
 from storage import settings
 
 _PICKER: Final = 1
@@ -49,13 +50,27 @@ async def let_in_anew(visit: Visit, user_id: int, role: Role, name: str | None =
 
 
 async def _let_in(visit: Visit, user_id: int, role: Role, name: str | None = None) -> None:
-    """Put a person on the list, tell the admin, greet the person."""
-    member = await access.allow(visit.desk, visit.member.user_id, user_id, role, name)
+    """Put a person on the list, or give them another role if they are on it."""
+    await _announce(visit, await access.allow(visit.desk, visit.member.user_id, user_id, role, name))
+
+
+async def _announce(visit: Visit, done: Appointed) -> None:
+    """Tell the admin, and the person what they can do now, unless that is what they could before or they did it."""
+    member = done.member
     await visit.menus.show(member)
-    state = await spending.statement(visit.desk, user_id)
+    if done.before is member.role:
+        await visit.answer(texts.role_kept(member))
+        return
+    told = member.user_id == visit.member.user_id or await _tell_role(visit, member, is_new=done.before is None)
+    await visit.answer(texts.allowed(member, greeted=told))
+
+
+async def _tell_role(visit: Visit, member: Member, *, is_new: bool) -> bool:
+    """Say to a member what they can do and within which limits; False if they cannot be written to."""
+    state = await spending.statement(visit.desk, member.user_id)
     limits = texts.your_limits(member, state, visit.desk.settings.limits.approve_above)
-    greeted = await visit.tell(user_id, texts.greeting(member) + limits)
-    await visit.answer(texts.allowed(member, greeted=greeted))
+    words = texts.greeting(member) if is_new else texts.role_changed(member)
+    return await visit.tell(member.user_id, words + limits)
 
 
 async def shared(visit: Visit) -> None:
@@ -99,9 +114,8 @@ async def role(visit: Visit) -> None:
     user_id, _, rest = await _with_role(visit, parsing.clean(visit.text).split())
     if not rest:
         raise WrongUsage("say which role: /role 12345 viewer")
-    member = await access.set_role(visit.desk, visit.member.user_id, user_id, parsing.parse_role(rest[0]))
-    await visit.menus.show(member)
-    await visit.answer(texts.allowed(member, greeted=True))
+    wanted = parsing.parse_role(rest[0])
+    await _announce(visit, await access.set_role(visit.desk, visit.member.user_id, user_id, wanted))
 
 
 async def person(visit: Visit, words: list[str]) -> tuple[int, str | None, list[str]]:

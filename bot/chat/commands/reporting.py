@@ -111,8 +111,8 @@ async def _tell_progress(visit: Visit, message_id: int | None, text: str) -> int
 async def audit(visit: Visit) -> None:
     """`/audit [person|number|#order] [period]`: what was done, the newest first; in any order of the two."""
     asked = await inquiry.understand(visit.desk, parsing.clean(visit.text), await _replied(visit))
-    if asked.digits is not None and not asked.question.orders:
-        await visit.answer(report_texts.no_such_number(asked.digits))
+    if asked.number is not None and not asked.question.orders:
+        await visit.answer(report_texts.no_such_number(asked.number))
         return
     await visit.answer(*await _audit(visit, asked.question, _title(asked), None))
 

@@ -70,7 +70,13 @@ COMMANDS: tuple[Command, ...] = (
         "what is spent, held and left, and when it starts anew; admins may name somebody",
         ("/usage", "/usage 12345"),
     ),
-    Command("orders", Role.VIEWER, viewing.list_orders, "", "your live orders; admins see everybody's"),
+    Command(
+        "orders",
+        Role.VIEWER,
+        viewing.list_orders,
+        "",
+        "your live orders, in a group those of that group; admins see everybody's",
+    ),
     Command(
         "history",
         Role.VIEWER,

@@ -47,14 +47,16 @@ async def catalog(visit: Visit) -> None:
 
 
 async def list_orders(visit: Visit) -> None:
-    """`/orders`: the live ones with their buttons; an admin sees everybody's."""
+    """`/orders`: the live ones with their buttons; an admin sees everybody's, and a group only its own."""
     everybody = visit.member.may(Role.ADMIN)
     owner = None if everybody else visit.member.user_id
-    live = await visit.desk.database.read(lambda connection: orders.open_of(connection, owner))
+    known = await visit.desk.database.read(lambda connection: orders.open_of(connection, owner))
+    live = known if visit.private else [order for order in known if order.chat_id == visit.chat_id]
     people = await visit.desk.database.read(members.everybody)
     names = {person.user_id: person.name for person in people}
     rows: list[Row] = []
     if visit.member.may(Role.OPERATOR):
         rows = [row for order in live[:_MOST_WITH_BUTTONS] for row in keyboards.for_listed(order)]
     zone = visit.desk.settings.limits.zone
-    await visit.answer(texts.orders_list(live, names, visit.member.user_id, zone), rows)
+    elsewhere = len(known) - len(live)
+    await visit.answer(texts.orders_list(live, names, visit.member.user_id, zone, elsewhere=elsewhere), rows)
