@@ -1,10 +1,10 @@
 """Backups: a whole copy of the database without any code in it, and the way back.
 
 A backup is a database like any other, so whatever can read one can read the other. It is made beside a running desk
-and needs no memory to speak of: the pages go into a file without a name beside the database, where codes are anyway, and
-only what is left after they are taken out is written to the folder of the backups. A restored desk starts with its orders
-stopped, and believes nothing that may have changed since: what was ordered, told or commanded after the backup is not in
-its books.
+and needs no memory to speak of: the pages go into a file without a name beside the database, where codes are anyway,
+and only what is left after they are taken out is written to the folder of the backups. A restored desk starts with its
+orders stopped, and believes nothing that may have changed since: what was ordered, told or commanded after the backup
+is not in its books.
 """
 
 import contextlib
