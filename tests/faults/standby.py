@@ -54,8 +54,8 @@ class Verdict:
         outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
             f"standby {outcome}: a lease of {LEASE:g} s; the code of a live order {self.gap:.1f} s after the first "
-            f"machine was killed; handed over on SIGTERM in {self.handed_over:.1f} s; the desk ended {self.ended:.1f} s "
-            f"after etcd; {self.conflicts} conflicts at Telegram"
+            f"machine was killed; handed over on SIGTERM in {self.handed_over:.1f} s; the desk ended "
+            f"{self.ended:.1f} s after etcd; {self.conflicts} conflicts at Telegram"
         )
 
 
