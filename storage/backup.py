@@ -245,7 +245,10 @@ def _passing(path: Path) -> Iterator[Path]:
         _claim(descriptor, path)
         yield path
     finally:
-        _unlink(path)
+        # The name may be another one's by now: ours was given away or deleted.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                _unlink(path)
         os.close(descriptor)
 
 

@@ -288,6 +288,36 @@ def test_the_rotation_takes_what_killed_backups_left_and_nothing_that_is_written
     assert list(tmp_path.iterdir()) == [written]
 
 
+def test_two_backups_at_once_do_not_take_each_others_files_away(books: Path, tmp_path: Path) -> None:
+    fill(books, 2000)
+    with FORKS.Pool(3) as pool:
+        made = [pool.apply_async(_made_or_refused, (books, tmp_path / f"{number}.sqlite3"), {}) for number in range(12)]
+        outcomes = [outcome.get(30) for outcome in made]
+    assert set(outcomes) <= {"made", "another otpdesk"}
+    assert "made" in outcomes
+    assert [path for path in tmp_path.iterdir() if path.suffix in {".copying", ".unfinished"}] == []
+
+
+def _made_or_refused(books: Path, target: Path) -> str:
+    try:
+        back_up(books, target, IDENTITY, NOW)
+    except FileExistsError as error:
+        return "another otpdesk" if "another otpdesk" in str(error) else str(error)
+    return "made"
+
+
+@pytest.mark.parametrize("mode", ["WAL", "TRUNCATE"])
+def test_either_journal_is_copied_and_leaves_nothing_beside(books: Path, tmp_path: Path, mode: str) -> None:
+    with closing(sqlite3.connect(books)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("UPDATE settings SET value = 'newer' WHERE name = 'fact'")
+        connection.commit()
+        before = sorted(tmp_path.iterdir())
+        back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
+        assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "one.sqlite3"])
+    assert facts(tmp_path / "one.sqlite3")["fact"] == "newer"
+
+
 def test_a_backup_killed_at_any_moment_leaves_no_file_that_stays(books: Path, tmp_path: Path) -> None:
     fill(books, 2000)
     for number in range(12):
