@@ -320,10 +320,10 @@ def test_either_journal_is_copied_and_leaves_nothing_beside(books: Path, tmp_pat
 
 def test_a_backup_killed_at_any_moment_leaves_no_file_that_stays(books: Path, tmp_path: Path) -> None:
     fill(books, 2000)
-    for number in range(12):
+    for number in range(20):
         backing = FORKS.Process(target=back_up, args=(books, tmp_path / "copies" / "one.sqlite3", IDENTITY, NOW))
         backing.start()
-        backing.join(0.01 * number)
+        backing.join(0.04 * number)
         backing.kill()
         backing.join()
         (tmp_path / "copies" / "one.sqlite3").unlink(missing_ok=True)
@@ -342,7 +342,7 @@ def test_the_memory_of_a_backup_and_of_its_restore_does_not_grow_with_the_file(b
     assert growth(restore, backup, elsewhere, IDENTITY, NOW) < 25_000
 
 
-FORKS = multiprocessing.get_context("fork")
+FORKS = multiprocessing.get_context("forkserver")
 
 
 def fill(books: Path, lines: int) -> None:
@@ -363,7 +363,7 @@ def growth(work: Callable[..., object], *arguments: object) -> int:
 
 
 def _measured(work: Callable[..., object], arguments: tuple[object, ...]) -> int:
-    # What the parent's memory was at its largest is inherited; from here on it is counted anew.
+    # What was needed to get so far does not count.
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = _largest()
     work(*arguments)
