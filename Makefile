@@ -12,11 +12,13 @@ CONTRACT ?= guide
 SEED ?= 1
 WORKERS ?= 6
 MINUTES ?= 30
+SECONDS ?= 30
+RATE ?= 1000
 PARTS ?= looks overhead push commands scale footprint beyond
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo tour run test coverage prove crash mutants powercut bench bench-smoke lint format docs sbom soak screenshots lock clean
+.PHONY: help install demo tour run test coverage prove crash mutants powercut bench bench-smoke lint format docs sbom soak flood standby screenshots lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -87,6 +89,12 @@ sbom: install ## Write the bill of materials, dist/otpdesk.cdx.json (CycloneDX)
 
 soak: install ## Keep the desk busy for MINUTES=30 at 10 commands a second, and look for whatever grows
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
+flood: install ## RATE=1000 messages a second of strangers for SECONDS=30, and how long members wait meanwhile
+	@$(BIN)/python -m tests.faults.flood --seconds $(SECONDS) --rate $(RATE)
+
+standby: install ## Lose one of two machines that share a lease, with the real etcd and Litestream (both must be installed)
+	@$(BIN)/python -m tests.faults.standby
 
 screenshots: install ## Take the pictures in docs/images from the running demo (needs chromium and fonts)
 	@$(BIN)/python -m tests.sandbox.screenshots

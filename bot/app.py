@@ -159,16 +159,18 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
         await database.transact(lambda connection: members.install_owners(connection, owners, desk.now))
         chat = make_chat(desk, config.telegram)
         stack.push_async_callback(chat.close)
-        workers, manager = _workers(desk, chat), ServiceManager.of(os.environ)
-        if manager is not None or config.web.address is not None:
-            # Somebody wants to know how the desk is.
+        manager = ServiceManager.of(os.environ)
+        # Somebody wants to know how the desk is.
+        is_observed = manager is not None or config.web.address is not None
+        workers = _workers(desk, chat, asks_balance=not is_observed)
+        if is_observed:
             workers.append(Worker("lookout", Lookout(desk, chat.ask).run))
         if manager is not None:
             workers.append(Worker("watchdog", Watchdog(desk, manager).run))
         yield App(desk, chat, Supervisor(workers, clock, _RestartReport(desk, chat)), manager)
 
 
-def _workers(desk: Desk, chat: Chat) -> list[Worker]:
+def _workers(desk: Desk, chat: Chat, *, asks_balance: bool) -> list[Worker]:
     web = desk.settings.web
     reception = None
     if desk.settings.telegram.mode == "webhook":
@@ -180,7 +182,7 @@ def _workers(desk: Desk, chat: Chat) -> list[Worker]:
         Worker("watcher", Watcher(desk).run),
         Worker("courier", Courier(desk, chat.deliver).run),
         Worker("housekeeping", Housekeeping(desk).run),
-        Worker("caretaker", Caretaker(desk).run),
+        Worker("caretaker", Caretaker(desk, asks_balance=asks_balance).run),
     ]
     if desk.settings.backup.every:
         workers.append(Worker("archive", Archive(desk).run))

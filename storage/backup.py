@@ -1,11 +1,14 @@
 """Backups: a whole copy of the database without any code in it, and the way back.
 
-A backup is a database like any other, so whatever can read one can read the other. It is made beside a running desk,
-and put together in memory: no code touches a disk on the way. A restored desk starts with its orders stopped, and
-believes nothing that may have changed since: what was ordered, told or commanded after the backup is not in its books.
+A backup is a database like any other, so whatever can read one can read the other. It is made beside a running desk
+and needs no memory to speak of: the pages go into a file without a name beside the database, where codes are anyway,
+and only what is left after they are taken out is written to the folder of the backups. A restored desk starts with its
+orders stopped, and believes nothing that may have changed since: what was ordered, told or commanded after the backup
+is not in its books.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -26,6 +29,10 @@ RESTORED: Final = "restored from a backup; its newest orders may be missing"
 _NAME_TIME: Final = "%Y%m%d-%H%M%S"
 _PRIVATE: Final = 0o600
 _FOLDER: Final = 0o700
+_COPYING: Final = ".copying"
+_UNFINISHED: Final = ".unfinished"
+"""How the names of files end that are gone once the work is done, or at the next one if it was killed."""
+
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite keeps beside a database, by how its name ends."""
 
@@ -70,11 +77,16 @@ def newest(folder: Path) -> datetime | None:
 
 
 def rotate(folder: Path, keep: int) -> int:
-    """Delete the oldest backups, so that `keep` stay; files of other names are nobody's business. Return how many stay.
+    """Delete the oldest backups, so that `keep` stay, and what killed ones left; return how many stay.
+
+    Files of other names are nobody's business.
 
     Raises:
         OSError: one could not be deleted.
     """
+    for path in folder.glob(f"otpdesk-*.sqlite3{_UNFINISHED}"):
+        with contextlib.suppress(FileExistsError):
+            _clear(path)
     made = _made_in(folder)
     for _, path in made[:-keep]:
         path.unlink(missing_ok=True)
@@ -101,7 +113,7 @@ def back_up(database: Path, target: Path, identity: str, now: datetime) -> None:
         raise FileExistsError(f"{target} is there already; name another file")
     try:
         # "rw": a desk that was killed has left a journal, and only whoever may write can read past it.
-        with _in_memory(database, "rw", identity) as copy:
+        with _copied(database, "rw", identity, database) as copy:
             for statement in _WITHOUT_CODES:
                 copy.execute(statement)
             settings.put(copy, settings.IDENTITY, identity)
@@ -124,7 +136,7 @@ def restore(backup: Path, database: Path, identity: str, now: datetime) -> Path 
         raise BackupUnusable(f"{backup} is the database itself; name a backup of it")
     with contextlib.ExitStack() as stack:
         try:
-            copy = stack.enter_context(_in_memory(backup, "ro", identity))
+            copy = stack.enter_context(_copied(backup, "ro", identity, database))
         except (ForeignDatabase, sqlite3.Error, UnicodeDecodeError) as error:
             raise BackupUnusable(f"{backup}: {error}") from error
         stack.enter_context(contextlib.closing(lock_file(database)))
@@ -184,21 +196,88 @@ def _keep(database: Path, now: datetime) -> Path | None:
 
 
 @contextlib.contextmanager
-def _in_memory(path: Path, mode: str, identity: str) -> Iterator[sqlite3.Connection]:
-    """A copy in memory of a sound database of this desk; the file is only read.
+def _copied(path: Path, mode: str, identity: str, beside: Path) -> Iterator[sqlite3.Connection]:
+    """A copy of a sound database of this desk, on the disk of `beside` and under no name; the file is only read.
 
     Raises:
-        ForeignDatabase: it is none. sqlite3.Error: it cannot be read.
+        ForeignDatabase: it is none. sqlite3.Error: it cannot be read, or there is no room for the copy.
     """
-    address = f"{path.absolute().as_uri()}?mode={mode}"
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-        with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as source:
-            source.row_factory = sqlite3.Row
-            _check(source, identity)
+    with contextlib.closing(sqlite3.connect(_address(path, mode), uri=True, isolation_level=None)) as source:
+        source.row_factory = sqlite3.Row
+        _check(source, identity)
+        with _nameless(source, beside) as copy:
+            source.close()
+            _check_sound(copy)
+            yield copy
+
+
+@contextlib.contextmanager
+def _nameless(source: sqlite3.Connection, beside: Path) -> Iterator[sqlite3.Connection]:
+    """All pages of `source` in a file that loses its name once they are there: a crash leaves nothing of it.
+
+    They are copied in one go, so that the desk's writes wait for a moment instead of making it begin again and again.
+    """
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with _passing(beside.with_name(f"{beside.name}{_COPYING}")) as place:
+        copy = sqlite3.connect(place, isolation_level=None)
+        with contextlib.closing(copy):
+            copy.row_factory = sqlite3.Row
+            # Whatever goes wrong, the copy is thrown away: nothing of it has to survive, or to be taken back.
+            copy.execute("PRAGMA synchronous = OFF")
             source.backup(copy)
-        copy.row_factory = sqlite3.Row
-        _check_sound(copy)
-        yield copy
+            copy.execute("PRAGMA journal_mode = DELETE")  # a copied write-ahead log would be one more file with a name
+            copy.execute("PRAGMA journal_mode = OFF")
+            copy.execute("PRAGMA secure_delete = ON")
+            place.unlink()
+            yield copy
+
+
+@contextlib.contextmanager
+def _passing(path: Path) -> Iterator[Path]:
+    """A new private file that is gone afterwards, unless it got another name; what a killed process left goes first.
+
+    Raises:
+        FileExistsError: another process is at it.
+    """
+    _clear(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        _claim(descriptor, path)
+        yield path
+    finally:
+        # The name may be another one's by now: ours was given away or deleted.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                _unlink(path)
+        os.close(descriptor)
+
+
+def _clear(path: Path) -> None:
+    """Delete what a killed process has left there.
+
+    Raises:
+        FileExistsError: the one that writes it lives.
+    """
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as left:
+        _claim(left.fileno(), path)
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    # A journal that stayed behind would be played back into the next file of that name.
+    for ending in (*_BESIDE, ""):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _claim(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FileExistsError(f"{path} is being written by another otpdesk; wait for that one") from error
+
+
+def _address(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def _write(copy: sqlite3.Connection, target: Path) -> None:
@@ -207,24 +286,19 @@ def _write(copy: sqlite3.Connection, target: Path) -> None:
     Raises:
         OSError: it cannot be, for want of room or of a sound disk.
     """
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE))
-    try:
+    with _passing(target.with_name(f"{target.name}{_UNFINISHED}")) as unfinished:
         _verified(copy, unfinished)
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         unfinished.replace(target)
         _sync_folder(target.parent)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _verified(copy: sqlite3.Connection, unfinished: Path) -> None:
     try:
         # Rows that were deleted are not in it: it is written anew, page by page.
         copy.execute("VACUUM INTO ?", (str(unfinished),))
-        with contextlib.closing(sqlite3.connect(f"{unfinished.absolute().as_uri()}?mode=ro", uri=True)) as written:
+        with contextlib.closing(sqlite3.connect(_address(unfinished, "ro"), uri=True)) as written:
             written.row_factory = sqlite3.Row
             _check_sound(written)
             is_whole = _fingerprint(written) == _fingerprint(copy)

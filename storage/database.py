@@ -168,8 +168,7 @@ class Database:
             if isinstance(error, ForeignDatabase):
                 raise DatabaseUnusable(f"{path}: {error}") from error
             if isinstance(error, sqlite3.Error):
-                advice = "make room if the disk is full, else restore a backup or name another file in storage.path"
-                raise DatabaseUnusable(f"{path}: {error}; {advice}") from error
+                raise DatabaseUnusable(f"{path}: {error}; {_advice(error)}") from error
             raise
         return cls(connection, lock, path, journal_mode)
 
@@ -235,6 +234,12 @@ async def _in_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
     future = asyncio.ensure_future(run(work, raw, *arguments))
     # Shielded, so that aiosqlite's own future is never cancelled and its result never falls on the floor.
     return await asyncio.shield(future)
+
+
+def _advice(error: sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program has it open; stop that one first, Litestream too where this SQLite is too old for it"
+    return "make room if the disk is full, else restore a backup or name another file in storage.path"
 
 
 def _is_damage(error: Exception) -> bool:

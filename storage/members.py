@@ -271,9 +271,12 @@ def refuse_access(connection: sqlite3.Connection, user_id: int, now: int) -> boo
     )
 
 
-def forget_strangers(connection: sqlite3.Connection, noticed_before: int) -> None:
-    """Delete the rows of strangers who have been quiet since that moment."""
-    connection.execute("DELETE FROM access_requests WHERE last_notice_at < ?", (noticed_before,))
+def forget_strangers(connection: sqlite3.Connection, asked_before: int, silent_before: int) -> None:
+    """Delete the rows of strangers last told before the first moment, or before the second if they never asked."""
+    connection.execute(
+        "DELETE FROM access_requests WHERE last_notice_at < CASE WHEN asked_at IS NULL THEN ? ELSE ? END",
+        (silent_before, asked_before),
+    )
 
 
 def _member(row: sqlite3.Row) -> Member:

@@ -20,14 +20,21 @@ _MIB: Final = 1024 * 1024
 
 
 async def look_at_balance(desk: Desk) -> None:
-    """Compare SMSCode's balance with `alerts.low_balance`; nothing is asked while requests are short."""
-    least = desk.settings.alerts.low_balance
-    if not least or not desk.requests.has_room:
+    """Ask SMSCode for the balance and judge it; nothing is asked while requests are short, or nobody wants to know."""
+    if not desk.settings.alerts.low_balance or not desk.requests.has_room:
         return
     try:
         balance = await desk.sms.balance()
     except SmsError as error:
         log.debug("the balance could not be looked at: %s", error)
+        return
+    await judge_balance(desk, balance)
+
+
+async def judge_balance(desk: Desk, balance: int) -> None:
+    """Compare a balance that was just read with `alerts.low_balance`."""
+    least = desk.settings.alerts.low_balance
+    if not least:
         return
 
     def tell(connection: sqlite3.Connection) -> None:

@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 Handle = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 AT_ONCE: Final = 64
-_STRANGERS_AT_ONCE: Final = 8
-"""Strangers' updates that may be under way: their notices share Telegram's limits with the answers to members."""
+_STRANGERS_AT_ONCE: Final = 3
+"""Strangers' updates that may be under way: their notices share the disk and Telegram's limits with the answers to
+members. Three send more than the few a second that are let in; eight kept members waiting three times as long."""
 
 _LOOK_AGAIN: Final = 5.0
 

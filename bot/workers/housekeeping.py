@@ -21,6 +21,8 @@ _INBOX_KEPT: Final = 7 * _DAY
 
 _OUTBOX_KEPT: Final = 30 * _DAY
 _STRANGERS_KEPT: Final = 30 * _DAY
+_SILENT_KEPT: Final = _DAY
+"""Whoever was told of the button and never pressed it gives up their place: a flood must not lock out a month."""
 
 
 class Housekeeping:
@@ -49,7 +51,7 @@ class Housekeeping:
             outbox.forget(connection, now - _OUTBOX_KEPT)
             buttons.forget(connection, now - _DAY)
             watches.forget(connection, now)
-            members.forget_strangers(connection, now - _STRANGERS_KEPT)
+            members.forget_strangers(connection, now - _STRANGERS_KEPT, now - _SILENT_KEPT)
             members.forget_temporary_limits(connection, now - _DAY)
             return purged
 

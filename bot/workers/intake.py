@@ -48,7 +48,7 @@ _STRANGER_UPDATES: Final = 5
 _STRANGER_SECONDS: Final = 3600.0
 _STRANGERS_REMEMBERED: Final = 10_000
 _STRANGERS_A_MINUTE: Final = 240
-"""Strangers' updates that are let in within a minute, whoever they are: a team that joins at once fits in."""
+"""Strangers' messages that are let in within a minute, and as many presses: a team that joins at once fits in."""
 
 _LARGEST_UPDATE: Final = 256 * 1024
 
@@ -66,7 +66,7 @@ class Inlet(ABC):
         self._strangers: TTLCache[tuple[int, bool], int] = TTLCache(
             _STRANGERS_REMEMBERED, _STRANGER_SECONDS, timer=desk.clock.monotonic
         )
-        self._let_in: deque[float] = deque()
+        self._let_in: dict[bool, deque[float]] = {False: deque(), True: deque()}
 
     async def run(self) -> None:
         """Take one turn after the other, for ever."""
@@ -112,23 +112,23 @@ class Inlet(ABC):
             return False
         if arrival.user_id == NOBODY or arrival.user_id in known:
             return True
-        # Presses are counted apart, so that whoever has talked first can still ask to come in.
+        # Presses are counted apart, so that whoever has talked first can still ask to come in, in a flood too.
         stranger = (arrival.user_id, arrival.callback_id is not None)
         seen = self._strangers.get(stranger, 0)
         if seen >= _STRANGER_UPDATES or (seen == 0 and len(self._strangers) >= _STRANGERS_REMEMBERED):
             return False
-        if not self._has_room_for_a_stranger():
+        if not self._has_room_for_a_stranger(self._let_in[arrival.callback_id is not None]):
             return False
         self._strangers[stranger] = seen + 1
         return True
 
-    def _has_room_for_a_stranger(self) -> bool:
+    def _has_room_for_a_stranger(self, let_in: deque[float]) -> bool:
         now = self._desk.clock.monotonic()
-        while self._let_in and self._let_in[0] <= now - 60.0:
-            self._let_in.popleft()
-        if len(self._let_in) >= _STRANGERS_A_MINUTE:
+        while let_in and let_in[0] <= now - 60.0:
+            let_in.popleft()
+        if len(let_in) >= _STRANGERS_A_MINUTE:
             return False
-        self._let_in.append(now)
+        let_in.append(now)
         return True
 
     async def _second_bot(self, error: SecondBot) -> None:

@@ -1,4 +1,7 @@
-"""Keeps what /readyz and /metrics say true: whoever was not heard of is asked, so that silence means something."""
+"""Keeps what /readyz and /metrics say true: whoever was not heard of is asked, so that silence means something.
+
+The balance that is read for the metrics is the one that the alarm judges: nobody asks for it a second time.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -6,6 +9,7 @@ from typing import Final
 
 from bot.domain.errors import ChatError, SmsError
 from bot.pulse import SMSCODE, TELEGRAM
+from bot.services import alarms
 from bot.services.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -54,3 +58,4 @@ class Lookout:
     async def _ask_balance(self) -> None:
         balance = await self._desk.sms.balance()
         self._desk.metrics.show("balance_rupiah", "What the account at SMSCode has", balance)
+        await alarms.judge_balance(self._desk, balance)

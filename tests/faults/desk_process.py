@@ -17,6 +17,7 @@ from bot.app import open_app
 from bot.config import load
 
 _STOPS_WITHIN = 15.0
+_LAST_WORDS = 3000
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__, "bot.sandbox.bot_api", "bot.sandbox.sms_api"])
 
@@ -43,6 +44,7 @@ class Desk:
 
     def __init__(self, config: Path, clock: SharedClock, log: Path) -> None:
         self._arguments = (config, clock, log)
+        self._log = log
         self._process: BaseProcess | None = None
 
     def start(self) -> None:
@@ -52,10 +54,14 @@ class Desk:
 
     @property
     def pid(self) -> int:
-        """The process' number."""
+        """The process' number; one that has ended by itself says how, with its last words."""
         assert self._process is not None
         assert self._process.pid is not None
+        assert self._process.exitcode is None, f"the desk ended with {self._process.exitcode}: {self._last_words()}"
         return self._process.pid
+
+    def _last_words(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:]
 
     async def kill(self) -> None:
         """SIGKILL; a desk that does not run stays as it is."""

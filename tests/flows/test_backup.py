@@ -151,10 +151,13 @@ async def test_an_order_on_its_way_at_the_backup_is_an_admins_to_decide(
     copy = tmp_path / "backup.sqlite3"
     async with open_hurried_scene(tmp_path, monkeypatch) as scene:
         scene.sms.faults.add(Fault(kind=FaultKind.RESET_AFTER, route="POST /v1/orders"))
+        # The balance that would tell is not to be had before the backup is made.
+        scene.sms.faults.add(Fault(kind=FaultKind.UNAVAILABLE, route="GET /v1/balance", after_calls=1, times=1000))
         scene.say(OMAR, "/order whatsapp indonesia")
         await scene.hears("do not order again", OMAR)
         await back_up(scene, copy)
         telegram, sms, clock = scene.telegram, scene.sms, scene.clock
+    sms.faults.clear()
     put_back(scene, copy)
     async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False) as restored:
         told = await restored.hears("Order #1 was on its way when the backup was made", ADA, anew=False)

@@ -55,7 +55,7 @@ async def test_a_backup_that_cannot_be_made_is_told_once_and_tried_again(
 def test_the_oldest_go_first_and_nothing_else_goes(tmp_path: Path, present: int, keep: int, left: int) -> None:
     start = datetime(2026, 12, 30, 23, 59, 50, tzinfo=UTC)
     names = [file_name(start + timedelta(days=number, seconds=number * 7)) for number in range(present)]
-    others = ["otpdesk-mine.sqlite3", "notes.txt", "otpdesk-20260101-000000.sqlite3.unfinished", "desk.sqlite3"]
+    others = ["otpdesk-mine.sqlite3", "notes.txt", "otpdesk-20260101-000000.sqlite3.gz", "desk.sqlite3"]
     for name in [*names, *others]:
         (tmp_path / name).touch()
     assert rotate(tmp_path, keep) == left

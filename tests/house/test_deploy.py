@@ -1,10 +1,14 @@
 """The files to deploy with: they name keys that exist, keep one desk from being two, and give nothing away."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bot.config import Settings
@@ -56,6 +60,27 @@ def test_the_container_has_nothing_it_does_not_need() -> None:
     assert dockerfile.count("\nFROM ") + dockerfile.startswith("FROM ") == 2
     assert "\nUSER 10001:10001\n" in dockerfile
     assert "\nHEALTHCHECK " in dockerfile
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed")
+def test_no_desk_outlives_its_lease(tmp_path: Path) -> None:
+    """With programs that only live and die; `make standby` does it with the real ones."""
+    lasting = "echo $$ >>$0.pid; touch $DATABASE.alive; exec sleep 60"
+    programs = {
+        "etcdctl": "echo key; sleep 4",
+        "otpdesk": lasting,
+        "litestream": f'[ "$1" = restore ] || {{ {lasting}; }}',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o700)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DATABASE": str(tmp_path / "desk.sqlite3")}
+    ended = subprocess.run(  # noqa: S603
+        [ROOT / "deploy" / "take-over"], env=variables, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (1, "the lease is lost\n")
+    for name in ("otpdesk", "litestream"):
+        assert not Path(f"/proc/{(tmp_path / f'{name}.pid').read_text(encoding='utf-8').strip()}/cwd").exists(), name
 
 
 def test_kubernetes_never_runs_two() -> None:

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ CONTINUED = re.compile(r"\\\n\s*")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|(?:!\[[^\]]*\]\(|<img src=\")([^)\s\"]+)[)\"]")
 RUNNER = ".venv/bin/"
+UNIT = Path("deploy/otpdesk.service")
 
 
 def _pages() -> list[Path]:
@@ -155,7 +157,37 @@ def _check_curl(words: list[str]) -> None:
     assert urlsplit(words[-1]).path in {"/healthz", "/readyz", "/metrics"}
 
 
+def _check_pip(words: list[str]) -> None:
+    assert words[0] == "install"
+    for flag, name in pairwise(words):
+        if flag == "--requirement":
+            assert (ROOT / name).is_file()
+
+
+def _check_install(words: list[str]) -> None:
+    assert (ROOT / words[-2]).is_file()
+
+
+def _check_venv(words: list[str]) -> None:
+    assert words[:2] == ["-m", "venv"]
+    assert f"ExecStart={words[2]}/bin/otpdesk " in read(UNIT)
+
+
+def _check_systemctl(words: list[str]) -> None:
+    assert words[-1] == UNIT.stem
+
+
+def _check_chown(words: list[str]) -> None:
+    assert {word.rpartition("=")[2] for word in words[1:]} == {"/var/lib/otpdesk/"}
+    assert "StateDirectory=otpdesk\n" in read(UNIT)
+
+
 CHECKS = {
+    "pip": _check_pip,
+    "install": _check_install,
+    "python3": _check_venv,
+    "systemctl": _check_systemctl,
+    "chown": _check_chown,
     "export": _check_export,
     "curl": _check_curl,
     "make": _check_make,
@@ -172,7 +204,7 @@ def test_every_line_shown_to_be_typed_is_a_real_one() -> None:
     assert len(lines) > 5
     for line in lines:
         program, *words = shlex.split(line)
-        CHECKS[program.removeprefix(RUNNER)](words)
+        CHECKS[Path(program).name](words)
 
 
 def test_the_readme_names_the_commands_that_try_it_and_prove_it() -> None:

@@ -1,12 +1,15 @@
 """Backups: whole, private, without codes; and a way back that touches nothing it should not."""
 
 import asyncio
+import fcntl
+import multiprocessing
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 
 from bot.domain.notices import Notice, NoticeKind
 from storage import ledger, outbox, settings
-from storage.backup import RESTORED, BackupUnusable, back_up, restore
+from storage.backup import RESTORED, BackupUnusable, back_up, file_name, restore, rotate
 from storage.database import Database, DatabaseInUse, DatabaseUnusable
 from storage.migrate import migrations
 from tests.storage import rows
@@ -259,3 +262,115 @@ def test_what_was_on_its_way_is_believed_no_more(tmp_path: Path) -> None:
     assert [tuple(row) for row in letters] == [("card", 1)]
     assert [tuple(row) for row in commands] == [("done", "")]
     assert facts(desk)["restore_news"].endswith('"commands": 1}')
+
+
+def test_what_a_killed_backup_left_is_cleared_away_and_none_is_disturbed(books: Path, tmp_path: Path) -> None:
+    copying, unfinished = tmp_path / "desk.db.copying", tmp_path / "one.sqlite3.unfinished"
+    before = sorted(tmp_path.iterdir())
+    copying.write_bytes(b"a code: 4711")
+    unfinished.write_bytes(b"half a copy")
+    with copying.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(FileExistsError, match="another otpdesk"):
+            back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
+        assert copying.read_bytes() == b"a code: 4711"
+    back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
+    assert sorted(tmp_path.iterdir()) == [*before, tmp_path / "one.sqlite3"]
+
+
+def test_the_rotation_takes_what_killed_backups_left_and_nothing_that_is_written_now(tmp_path: Path) -> None:
+    left, written = (tmp_path / f"{file_name(NOW + timedelta(days=day))}.unfinished" for day in (0, 1))
+    left.write_bytes(b"half a copy")
+    written.write_bytes(b"half a copy so far")
+    with written.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert rotate(tmp_path, keep=1) == 0
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_two_backups_at_once_do_not_take_each_others_files_away(books: Path, tmp_path: Path) -> None:
+    fill(books, 2000)
+    with FORKS.Pool(3) as pool:
+        made = [pool.apply_async(_made_or_refused, (books, tmp_path / f"{number}.sqlite3"), {}) for number in range(12)]
+        outcomes = [outcome.get(30) for outcome in made]
+    assert set(outcomes) <= {"made", "another otpdesk"}
+    assert "made" in outcomes
+    assert [path for path in tmp_path.iterdir() if path.suffix in {".copying", ".unfinished"}] == []
+
+
+def _made_or_refused(books: Path, target: Path) -> str:
+    try:
+        back_up(books, target, IDENTITY, NOW)
+    except FileExistsError as error:
+        return "another otpdesk" if "another otpdesk" in str(error) else str(error)
+    return "made"
+
+
+@pytest.mark.parametrize("mode", ["WAL", "TRUNCATE"])
+def test_either_journal_is_copied_and_leaves_nothing_beside(books: Path, tmp_path: Path, mode: str) -> None:
+    with closing(sqlite3.connect(books)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("UPDATE settings SET value = 'newer' WHERE name = 'fact'")
+        connection.commit()
+        before = sorted(tmp_path.iterdir())
+        back_up(books, tmp_path / "one.sqlite3", IDENTITY, NOW)
+        assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "one.sqlite3"])
+    assert facts(tmp_path / "one.sqlite3")["fact"] == "newer"
+
+
+def test_a_backup_killed_at_any_moment_leaves_no_file_that_stays(books: Path, tmp_path: Path) -> None:
+    fill(books, 2000)
+    for number in range(20):
+        backing = FORKS.Process(target=back_up, args=(books, tmp_path / "copies" / "one.sqlite3", IDENTITY, NOW))
+        backing.start()
+        backing.join(0.04 * number)
+        backing.kill()
+        backing.join()
+        (tmp_path / "copies" / "one.sqlite3").unlink(missing_ok=True)
+    back_up(books, tmp_path / "copies" / "one.sqlite3", IDENTITY, NOW)
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["one.sqlite3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copies", "desk.db", "desk.db.lock"]
+
+
+@pytest.mark.timeout(180)
+def test_the_memory_of_a_backup_and_of_its_restore_does_not_grow_with_the_file(books: Path, tmp_path: Path) -> None:
+    fill(books, 60_000)
+    assert books.stat().st_size > 60_000_000
+    backup, elsewhere = tmp_path / "one.sqlite3", tmp_path / "elsewhere.db"
+    assert growth(back_up, books, backup, IDENTITY, NOW) < 25_000
+    assert backup.stat().st_size > 60_000_000
+    assert growth(restore, backup, elsewhere, IDENTITY, NOW) < 25_000
+
+
+FORKS = multiprocessing.get_context("forkserver")
+
+
+def fill(books: Path, lines: int) -> None:
+    """Let the file grow by about a kilobyte a line."""
+    with closing(sqlite3.connect(books)) as connection, connection:
+        connection.execute(
+            "INSERT INTO audit (at, actor_id, action, detail)"
+            " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " SELECT i, 1, 'test.line', json_object('text', hex(randomblob(512))) FROM n",
+            (lines,),
+        )
+
+
+def growth(work: Callable[..., object], *arguments: object) -> int:
+    """KiB by which a process of its own becomes larger while it does that work."""
+    with FORKS.Pool(1) as pool:
+        return pool.apply(_measured, (work, arguments))
+
+
+def _measured(work: Callable[..., object], arguments: tuple[object, ...]) -> int:
+    # What was needed to get so far does not count.
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    before = _largest()
+    work(*arguments)
+    return _largest() - before
+
+
+def _largest() -> int:
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    assert found is not None
+    return int(found[1])

@@ -454,3 +454,16 @@ async def test_an_opening_that_is_cancelled_lets_the_lock_go(tmp_path: Path) -> 
             await outcome.close()
     async with running(path) as desk:
         assert await desk.read(names) == []
+
+
+async def test_a_file_that_another_program_has_open_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BUSY_TIMEOUT_MS", 10)
+    path = tmp_path / "desk.db"
+    async with running(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseUnusable, match="locked; another program has it open; stop that one first"):
+            await Database.open(path)

@@ -202,9 +202,20 @@ def test_a_stranger_is_noticed_once_in_a_while_and_strangers_only_so_many(connec
     assert not notice(3, 1000)
     assert notice(1, 1100)
     assert members.stranger_name(connection, 1) == "stranger 1100"
-    members.forget_strangers(connection, 1001)
+    members.forget_strangers(connection, 1001, 1001)
     assert members.stranger_name(connection, 2) is None
     assert notice(3, 1101)
+
+
+def test_a_stranger_who_never_asked_is_forgotten_sooner(connection: sqlite3.Connection) -> None:
+    for stranger in (1, 2):
+        members.notice_stranger(connection, stranger, f"stranger {stranger}", 1000, quiet_for=100, most=2)
+    members.ask_access(connection, 1, 1000)
+    members.forget_strangers(connection, asked_before=1000, silent_before=1001)
+    assert members.stranger_name(connection, 1) == "stranger 1"
+    assert members.stranger_name(connection, 2) is None
+    members.forget_strangers(connection, asked_before=1001, silent_before=1001)
+    assert members.stranger_name(connection, 1) is None
 
 
 def test_a_stranger_asks_once_and_is_no_stranger_once_let_in(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from bot.pulse import GRACE, Pulse
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.services.readiness import LATELY
 from tests.clocks import ManualClock
-from tests.scene import Scene
+from tests.scene import NOON, Scene
 from tests.web.site import answers, open_web
 
 Site = tuple[Scene, httpx.AsyncClient]
@@ -121,6 +121,16 @@ async def test_a_server_nobody_had_to_ask_is_asked_by_itself(site: Site) -> None
     await scene.until(lambda: scene.sms.books.requests["GET", "/v1/balance"] > asked)
     await answers(client, "/readyz")
     assert (await _figures(client))["otpdesk_balance_rupiah"] == 150_000
+
+
+async def test_one_reading_of_the_balance_serves_the_metrics_and_the_alarm(tmp_path: Path) -> None:
+    async with open_web(tmp_path, members=False, alerts={"low_balance": 200_000}) as (scene, client):
+        scene.say(ADA, "/start")
+        await scene.hears("The SMSCode account has Rp 150.000 left", ADA, anew=False)
+        assert (await _figures(client))["otpdesk_balance_rupiah"] == 150_000
+        await scene.settle()
+        asked = scene.sms.books.requests["GET", "/v1/balance"]
+        assert asked <= 1 + int((scene.clock.now() - NOON) / 60)
 
 
 def test_a_loop_is_silent_once_it_is_later_than_it_said() -> None:
