@@ -124,7 +124,7 @@ async def measure(seconds: float, commands: int, folder: Path, report: Report) -
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--commands", type=int, default=400)
     arguments = parser.parse_args()
     report = Report("commands")

@@ -130,9 +130,9 @@ async def measure(arguments: argparse.Namespace, folder: Path, report: Report) -
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--past", type=int, default=1_000_000)
+    parser.add_argument("--past", type=int, default=100_000)
     parser.add_argument("--live", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--keep", type=Path, help="where databases are kept for the next run")
     arguments = parser.parse_args()
     report = Report("footprint")
