@@ -3,10 +3,9 @@
     python -m benchmarks.push --orders 25 300 --seconds 60
     python -m benchmarks.push --contract guide --orders 100 --seconds 60
 
-An account with a limit of 300 requests a minute, 50 ms away, and SMS that come at random moments. Watched
-by the desk, by the desk with SMSCode's webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, and
-by the loop of the getting-started guide in one thread for each order.
-A fifth time the desk watches over the guide, which has no list and no webhooks: each look is a request there.
+An account with a limit of 300 requests a minute, 50 ms away, and SMS that come at random moments. It is watched by the
+desk, by the desk with SMSCode's webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk
+over the guide, which has no list and no webhooks, and by the guide's own loop in one thread for each order.
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
