@@ -10,23 +10,19 @@ import argparse
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from benchmarks import history
+from benchmarks.process import OWNER, running, worlds
 from benchmarks.report import Report, Spread, leave
 from bot.clock import SystemClock
 from bot.domain.limits import Window
-from bot.sandbox.bot_api import TelegramWorld, bot_app
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import SmsWorld, sms_app
 from bot.sms.budget import RequestBudget
@@ -34,73 +30,6 @@ from bot.sms.client import make_client
 from bot.sms.official import OfficialAdapter
 from bot.sms.wire import Wire
 from storage import orders
-
-OWNER: Final = 7001
-TICK: Final = 5.0
-_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A desk in a process of its own."""
-
-    process_id: int
-    started: float
-    telegram: TelegramWorld
-    sms: SmsWorld
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU so far, user and system."""
-        fields = Path(f"/proc/{self.process_id}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-
-    @property
-    def megabytes(self) -> float:
-        """Memory that is really there (resident)."""
-        status = Path(f"/proc/{self.process_id}/status").read_text("utf-8")
-        (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-        return int(kilobytes) / 1024
-
-    async def asked_for_updates(self) -> tuple[float, float]:
-        """Wait for the first `getUpdates`; give the seconds since the start, and the CPU seconds."""
-        await self.telegram.wait_until(lambda: any(call.method == "getUpdates" for call in self.telegram.calls), 120)
-        return time.monotonic() - self.started, self.cpu
-
-
-@asynccontextmanager
-async def running(folder: Path, telegram: TelegramWorld, sms: SmsWorld, owners: int = 1) -> AsyncIterator[Running]:
-    """Run `otpdesk run` on the database in `folder`, on the official contract."""
-    async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms, "official")) as api:
-        config = folder / "config.toml"
-        config.write_text(
-            f'[telegram]\ntoken = "{telegram.token}"\nbase_url = "{chat.url}"\n'
-            f'[smscode]\ntoken = "sandbox"\nbase_url = "{api.url}"\n'
-            f"[access]\nowners = {list(range(OWNER, OWNER + owners))}\n"
-            f'[storage]\npath = "{folder / "desk.sqlite3"}"\n[logging]\nlevel = "ERROR"\n',
-            encoding="utf-8",
-        )
-        config.chmod(0o600)
-        started = time.monotonic()
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", "--config", str(config))
-        try:
-            yield Running(process.pid, started, telegram, sms)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-
-def worlds(people: int = 1) -> tuple[TelegramWorld, SmsWorld]:
-    """Both servers; nothing happens in them by itself."""
-    telegram = TelegramWorld()
-    for person in range(people):
-        telegram.add_user(OWNER + person, f"Owner {person}")
-        telegram.chats[OWNER + person].started = True
-    sms = SmsWorld(arrival=None, balance=10**12, requests_per_minute=None, order_lifetime=86_400.0, complete_after=None)
-    for product in sms.products("indonesia", "whatsapp"):
-        product.available = 10**6
-    return telegram, sms
 
 
 async def imports(report: Report) -> None:
@@ -201,9 +130,9 @@ async def measure(arguments: argparse.Namespace, folder: Path, report: Report) -
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--past", type=int, default=1_000_000)
+    parser.add_argument("--past", type=int, default=100_000)
     parser.add_argument("--live", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--keep", type=Path, help="where databases are kept for the next run")
     arguments = parser.parse_args()
     report = Report("footprint")

@@ -15,7 +15,7 @@ from typing import Final
 from bot.chat import texts
 from bot.chat.application import Chat, make_chat
 from bot.clock import Clock, SystemClock
-from bot.config import Settings
+from bot.config import Address, Settings
 from bot.metrics import Metrics
 from bot.pulse import SMSCODE, Pulse
 from bot.services import access, evidence
@@ -26,8 +26,6 @@ from bot.sms.budget import RequestBudget
 from bot.sms.client import make_client
 from bot.sms.detect import make_port
 from bot.sms.wire import Call, Note, Wire
-from bot.web.app import UPDATES, Door
-from bot.web.server import Website
 from bot.workers.archive import Archive
 from bot.workers.caretaker import Caretaker
 from bot.workers.courier import Courier
@@ -172,9 +170,7 @@ async def open_app(config: Settings, clock: Clock | None = None) -> AsyncIterato
 
 def _workers(desk: Desk, chat: Chat, *, asks_balance: bool) -> list[Worker]:
     web = desk.settings.web
-    reception = None
-    if desk.settings.telegram.mode == "webhook":
-        reception = Reception(desk, f"{web.public_url}{UPDATES}", chat.receive_at, chat.received_at)
+    website, reception = _website(desk, chat, web.address) if web.address is not None else (None, None)
     inlet = reception or Intake(desk, chat.fetch, chat.receive_nowhere)
     workers = [
         Worker("intake", inlet.run),
@@ -186,14 +182,27 @@ def _workers(desk: Desk, chat: Chat, *, asks_balance: bool) -> list[Worker]:
     ]
     if desk.settings.backup.every:
         workers.append(Worker("archive", Archive(desk).run))
-    if web.address is not None:
-        door = Door(reception.secret, reception.keep) if reception else None
-        workers.append(Worker("website", Website(desk, web.address, door).run))
+    if website is not None:
+        workers.append(website)
     if desk.settings.retention.chat:
         workers.append(Worker("eraser", Eraser(desk, chat.deliver.take_back).run))
     if web.public_url and desk.settings.smscode.signing_secret:
         workers.append(Worker("registrar", Registrar(desk).run))
     return workers
+
+
+def _website(desk: Desk, chat: Chat, address: Address) -> tuple[Worker, Reception | None]:
+    """The loop that serves HTTP, and what takes in the updates that Telegram brings to it, if it is to."""
+    # Imported here: the libraries behind it take a twentieth of the start, and most desks do not listen.
+    from bot.web.app import UPDATES, Door  # noqa: PLC0415
+    from bot.web.server import Website  # noqa: PLC0415
+
+    reception = None
+    if desk.settings.telegram.mode == "webhook":
+        url = f"{desk.settings.web.public_url}{UPDATES}"
+        reception = Reception(desk, url, chat.receive_at, chat.received_at)
+    door = Door(reception.secret, reception.keep) if reception else None
+    return Worker("website", Website(desk, address, door).run), reception
 
 
 def _noting(metrics: Metrics, pulse: Pulse) -> Note:

@@ -10,18 +10,19 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO
 
 import typer
-from rich.console import Console
 
 from bot.config import ENVIRONMENT_PREFIX, ConfigError, Settings, load, problem_with
 from bot.domain.errors import DeskError, UnknownName
 from storage.database import DatabaseInUse, DatabaseUnusable, is_alive
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bot.initial import Question
     from bot.sandbox.child import BotCommand
 
@@ -33,8 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-output = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 CANNOT_START: Final = 2
 
@@ -63,7 +62,7 @@ def run(config: ConfigOption = None) -> None:
     try:
         asyncio.run(_run(settings))
     except (Fatal, DatabaseInUse, DatabaseUnusable) as error:
-        errors.print(f"otpdesk cannot go on: {error}", markup=False)
+        _errors().print(f"otpdesk cannot go on: {error}", markup=False)
         raise typer.Exit(CANNOT_START) from None
 
 
@@ -83,10 +82,10 @@ def check(
     lines = asyncio.run(checkup.check(settings, config))
     for line in lines:
         if json_lines:
-            output.print_json(json.dumps(asdict(line)), indent=None)
+            _output().print_json(json.dumps(asdict(line)), indent=None)
         else:
             remedy = f"  →  {line.remedy}" if line.remedy else ""
-            output.print(f"{_MARKS[line.mark]} {line.name:<14}{line.found}{remedy}", markup=False, soft_wrap=True)
+            _output().print(f"{_MARKS[line.mark]} {line.name:<14}{line.found}{remedy}", markup=False, soft_wrap=True)
     if any(line.mark == "wrong" for line in lines):
         raise typer.Exit(1)
 
@@ -102,15 +101,15 @@ def init(
     from bot import initial
 
     if config.exists():
-        errors.print(f"{config} is there already; name another file with --config", markup=False)
+        _errors().print(f"{config} is there already; name another file with --config", markup=False)
         raise typer.Exit(CANNOT_START)
     answers = {question: _ask(question) for question in initial.QUESTIONS}
     try:
         initial.write(config, initial.as_toml(answers))
     except OSError as error:
-        errors.print(f"{config} cannot be written: {error.strerror}", markup=False)
+        _errors().print(f"{config} cannot be written: {error.strerror}", markup=False)
         raise typer.Exit(CANNOT_START) from None
-    output.print(f"{config} is written. Next: otpdesk check --config {config}", markup=False, soft_wrap=True)
+    _output().print(f"{config} is written. Next: otpdesk check --config {config}", markup=False, soft_wrap=True)
 
 
 def _ask(question: "Question") -> str:
@@ -119,14 +118,14 @@ def _ask(question: "Question") -> str:
         problem = problem_with(question.section, question.key, answer)
         if problem is None:
             return answer
-        errors.print(f"  {problem}", markup=False)
+        _errors().print(f"  {problem}", markup=False)
 
 
 @app.command()
 def healthy(config: ConfigOption = None) -> None:
     """Exit with 0 if a desk with this configuration has shown a sign of life within the last minute."""
     if not is_alive(_load(config).storage.path):
-        errors.print("no sign of life within the last minute")
+        _errors().print("no sign of life within the last minute")
         raise typer.Exit(1)
 
 
@@ -156,18 +155,20 @@ def export(
         with (
             opened_to_read(settings.storage.path, settings.telegram.bot_id) as connection,
             _new_file(to) as file,
-            Progress(console=errors, transient=True) as progress,
+            Progress(console=_errors(), transient=True) as progress,
         ):
             task = progress.add_task("orders", total=None)
             tell = partial(progress.update, task)
             written = exports.write_all(connection, chosen, zone, file, lambda done, of: tell(completed=done, total=of))
     except UnknownName as error:
-        errors.print(f"Nothing was exported: {error}; try {', '.join(error.suggestions)}", markup=False, soft_wrap=True)
+        _errors().print(
+            f"Nothing was exported: {error}; try {', '.join(error.suggestions)}", markup=False, soft_wrap=True
+        )
         raise typer.Exit(1) from None
     except (DeskError, DatabaseUnusable, OSError, sqlite3.Error) as error:
-        errors.print(f"Nothing was exported: {error}", markup=False, soft_wrap=True)
+        _errors().print(f"Nothing was exported: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    errors.print(f"{written} orders", markup=False)
+    _errors().print(f"{written} orders", markup=False)
 
 
 @contextmanager
@@ -207,9 +208,9 @@ def backup(
     try:
         back_up(database, target, settings.telegram.bot_id, now)
     except (DatabaseUnusable, OSError, sqlite3.Error) as error:
-        errors.print(f"No backup was made: {error}", markup=False, soft_wrap=True)
+        _errors().print(f"No backup was made: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    output.print(f"{target}", markup=False, soft_wrap=True)
+    _output().print(f"{target}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -230,11 +231,11 @@ def restore(
     try:
         kept = put_back(backup, database, settings.telegram.bot_id, datetime.now(UTC))
     except (BackupUnusable, DatabaseInUse, DatabaseUnusable, OSError, sqlite3.Error) as error:
-        errors.print(f"Nothing was restored: {error}", markup=False, soft_wrap=True)
+        _errors().print(f"Nothing was restored: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    output.print(f"{database} is the backup now.", markup=False, soft_wrap=True)
+    _output().print(f"{database} is the backup now.", markup=False, soft_wrap=True)
     if kept is not None:
-        output.print(f"What was there before is kept as {kept}", markup=False, soft_wrap=True)
+        _output().print(f"What was there before is kept as {kept}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -259,9 +260,9 @@ def demo(
 
     command = _bot_command()
     if tour:
-        work = sandbox_tour.tour(command, output, seed=seed, contract=contract)
+        work = sandbox_tour.tour(command, _output(), seed=seed, contract=contract)
     else:
-        work = sandbox_run.demo(command, output, port=port, seed=seed, contract=contract)
+        work = sandbox_run.demo(command, _output(), port=port, seed=seed, contract=contract)
     _play(work)
 
 
@@ -282,7 +283,7 @@ def sandbox(
     from bot.sandbox import run as sandbox_run
 
     work = sandbox_run.sandbox(
-        output, telegram_port=telegram_port, sms_port=sms_port, seed=seed, manual=manual, contract=contract
+        _output(), telegram_port=telegram_port, sms_port=sms_port, seed=seed, manual=manual, contract=contract
     )
     _play(work)
 
@@ -294,7 +295,7 @@ def _play(work: Coroutine[Any, Any, int]) -> None:
     try:
         status = asyncio.run(work)
     except CannotOpen as error:
-        errors.print(str(error), markup=False, soft_wrap=True)
+        _errors().print(str(error), markup=False, soft_wrap=True)
         status = CANNOT_START
     raise typer.Exit(status)
 
@@ -312,6 +313,20 @@ def _bot_command() -> "BotCommand":
         if not name.casefold().startswith(ours) and not name.casefold().endswith("_proxy")
     }
     return BotCommand((sys.executable, "-m", "bot", "run", "--config"), folder, environment)
+
+
+@cache
+def _output() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def _errors() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 _MARKS = {"ok": "✓", "warning": "!", "wrong": "✗"}
@@ -336,9 +351,9 @@ def _load(path: Path | None) -> Settings:
     try:
         return load(path)
     except ConfigError as error:
-        errors.print("The configuration cannot be used:", style="bold")
+        _errors().print("The configuration cannot be used:", style="bold")
         for problem in error.problems:
-            errors.print(f"  {problem}", markup=False)
+            _errors().print(f"  {problem}", markup=False)
         raise typer.Exit(CANNOT_START) from None
 
 

@@ -139,7 +139,8 @@ Pairs = Annotated[dict[str, str], BeforeValidator(_paired), Field(description=_P
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Put together when a configuration is read: not for --help, the demo or the sandbox.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _WithToken(_Section):
@@ -395,6 +396,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,
         env_prefix=ENVIRONMENT_PREFIX,
         env_nested_delimiter="__",
         enable_decoding=False,
@@ -404,16 +406,16 @@ class Settings(BaseSettings):
     telegram: Telegram
     smscode: Smscode
     access: Access
-    storage: Storage = Storage()
-    limits: Limits = Limits()
-    ordering: Ordering = Ordering()
-    polling: Polling = Polling()
-    web: Web = Web()
-    backup: Backup = Backup()
-    retention: Retention = Retention()
-    alerts: Alerts = Alerts()
-    reports: Reports = Reports()
-    logging: Logging = Logging()
+    storage: Storage = Field(default_factory=Storage)
+    limits: Limits = Field(default_factory=Limits)
+    ordering: Ordering = Field(default_factory=Ordering)
+    polling: Polling = Field(default_factory=Polling)
+    web: Web = Field(default_factory=Web)
+    backup: Backup = Field(default_factory=Backup)
+    retention: Retention = Field(default_factory=Retention)
+    alerts: Alerts = Field(default_factory=Alerts)
+    reports: Reports = Field(default_factory=Reports)
+    logging: Logging = Field(default_factory=Logging)
 
     @field_validator("web")
     @classmethod

@@ -36,8 +36,11 @@ def everybody(connection: sqlite3.Connection) -> list[Member]:
 
 
 def admins(connection: sqlite3.Connection) -> list[Member]:
-    """The active admins."""
-    return [member for member in everybody(connection) if member.role is Role.ADMIN]
+    """The active admins, by name."""
+    rows = connection.execute(
+        "SELECT user_id, name, role, owner FROM members WHERE active = 1 AND role = ?", (Role.ADMIN,)
+    )
+    return sorted(map(_member, rows), key=lambda member: (member.name.casefold(), member.user_id))
 
 
 def name_of(connection: sqlite3.Connection, user_id: int) -> str | None:
@@ -49,6 +52,15 @@ def name_of(connection: sqlite3.Connection, user_id: int) -> str | None:
 def names(connection: sqlite3.Connection) -> dict[int, str]:
     """The name last known of everybody who is or was on the allowlist, by their id."""
     return {row["user_id"]: str(row["name"]) for row in connection.execute("SELECT user_id, name FROM members")}
+
+
+def names_of(connection: sqlite3.Connection, user_ids: Collection[int]) -> dict[int, str]:
+    """The names last known of those persons, as far as they are or were on the allowlist."""
+    rows = connection.execute(
+        "SELECT user_id, name FROM members WHERE user_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(user_ids)),),
+    )
+    return {row["user_id"]: str(row["name"]) for row in rows}
 
 
 def stranger_name(connection: sqlite3.Connection, user_id: int) -> str | None:

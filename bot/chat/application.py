@@ -116,6 +116,7 @@ class Chat:
 
     async def close(self) -> None:
         """Close the connections to Telegram."""
+        await self.sender.close()
         if self.ready.is_set():
             await self.application.shutdown()
         else:

@@ -26,6 +26,13 @@ from bot.sms.client import trusted
 ALLOWED_UPDATES: Final = [UpdateType.MESSAGE, UpdateType.CALLBACK_QUERY, UpdateType.MY_CHAT_MEMBER]
 LONG_POLL_SECONDS: Final = 25
 _AT_ONCE: Final = 100
+_CONNECTIONS: Final = 64
+"""At once: a code must find one free even while a slow Telegram keeps many messages waiting."""
+
+_KEPT_OPEN: Final = 16
+"""Connections that stay open for the next message. At 25 messages a second and 200 ms each, five are in use; with every
+request httpcore looks at each one that is open, several times over."""
+
 _WEBHOOK_CONNECTIONS: Final = 40
 """How many updates Telegram may bring at once: a flood of strangers must not queue before a member."""
 
@@ -94,7 +101,7 @@ def make_bot(config: Telegram, note: Note = _unnoted) -> DeskBot:
         config.secret,
         base_url=f"{config.base_url}/bot",
         base_file_url=f"{config.base_url}/file/bot",
-        request=_request(note, connections=64),
+        request=_request(note, connections=_CONNECTIONS),
         get_updates_request=_request(note, connections=8),
         defaults=Defaults(parse_mode="HTML"),
     )
@@ -122,7 +129,9 @@ def _request(note: Note, connections: int) -> HTTPXRequest:
         pool_timeout=5.0,
         httpx_kwargs={
             "limits": httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
+                max_connections=connections,
+                max_keepalive_connections=min(connections, _KEPT_OPEN),
+                keepalive_expiry=30.0,
             ),
             "verify": trusted(),
         },

@@ -5,6 +5,7 @@ sender keeps below that by itself, with a few places free for codes, which must 
 asks for patience, only that chat waits.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -65,11 +66,18 @@ class Sender:
         self._clock = clock
         self._overall = _Pace(_OVERALL_PER_SECOND, _MORE_FOR_CODES["overall"], 1.0)
         self._chats: dict[int, _Pace] = {}
+        self._courtesies: set[asyncio.Task[None]] = set()
 
     @property
     def link(self) -> str:
         """The address that opens a private chat with the bot."""
         return self._bot.link
+
+    async def close(self) -> None:
+        """Give up what is still under way for courtesy alone."""
+        for courtesy in self._courtesies:
+            courtesy.cancel()
+        await asyncio.gather(*self._courtesies, return_exceptions=True)
 
     async def leave(self, chat_id: int) -> None:
         """Go out of a group; if that fails, the bot stays there and says no more."""
@@ -203,8 +211,13 @@ class Sender:
         except TelegramError as error:
             log.info("a press was not answered: %s", error)
 
-    async def typing(self, chat_id: int, thread_id: int | None) -> None:
-        """Show that something is on its way; only a courtesy."""
+    def show_typing(self, chat_id: int, thread_id: int | None) -> None:
+        """Show that something is on its way; a courtesy, for which nobody waits a round trip."""
+        courtesy = asyncio.create_task(self._type(chat_id, thread_id), name="typing")
+        self._courtesies.add(courtesy)
+        courtesy.add_done_callback(self._courtesies.discard)
+
+    async def _type(self, chat_id: int, thread_id: int | None) -> None:
         try:
             await self._bot.send_chat_action(chat_id, ChatAction.TYPING, message_thread_id=thread_id)
         except TelegramError as error:

@@ -149,6 +149,6 @@ class Visit:
         if self.callback_id is not None:
             await self.sender.answer_press(self.callback_id, texts.plain(text) if text else None, alert=alert)
 
-    async def typing(self) -> None:
+    def show_typing(self) -> None:
         """Show that an answer is being worked on."""
-        await self.sender.typing(self.chat_id, self.thread_id)
+        self.sender.show_typing(self.chat_id, self.thread_id)

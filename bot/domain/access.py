@@ -18,11 +18,15 @@ class Role(StrEnum):
     @property
     def rank(self) -> int:
         """Position in the rising order, from 0."""
-        return list(Role).index(self)
+        return _RISING[self]
 
     def reaches(self, needed: "Role") -> bool:
         """Whether this role may do what `needed` may."""
         return self.rank >= needed.rank
+
+
+_RISING = {role: rank for rank, role in enumerate(Role)}
+"""Looked up for each member that is read and at each command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,8 @@ class _BotApi:
             params = await read_params(request)
         except ApiError as error:
             return _refusal(error)
+        if self._world.distance and method.lower() != "getupdates":
+            await asyncio.sleep(self._world.distance)
         call = ApiCall(method, params.loggable(), _chat_id(params), self._world.now())
         self._world.calls.append(call)
         try:

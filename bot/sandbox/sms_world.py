@@ -54,11 +54,10 @@ class SmsWorld:
         abuse_guard_seconds: for how long it takes none then.
 
     Beside these, a script may set at any time: `down`, every connection is cut; `distance`, real seconds that each
-    request needs to get here; `distance`, real seconds that a request
-    is on its way; `create_takes`, real seconds that an order or a reactivation needs; `provider_errors`, how many of
-    the next calls that need the provider of the numbers fail; `numbers_late`, new orders come without their number,
-    which is known at the next look; `numbers_last`, whether a number can be rented again. `listeners` hear of every SMS
-    ("otp_received") and every end of an order ("completed", "expired", "canceled").
+    request needs to get here; `create_takes`, real seconds that an order or a reactivation needs; `provider_errors`,
+    how many of the next calls that need the provider of the numbers fail; `numbers_late`, new orders come without their
+    number, which is known at the next look; `numbers_last`, whether a number can be rented again. `listeners` hear of
+    every SMS ("otp_received") and every end of an order ("completed", "expired", "canceled").
 
     The cap, the window, the guard and the provider bind only the contract that knows them.
     """

@@ -218,6 +218,7 @@ class WorldState:
         self.privacy = privacy
         self.callback_lifetime = callback_lifetime
         self.down = False
+        self.distance = 0.0
         self.bot = User(int(token.partition(":")[0]), bot_name, bot_username, is_bot=True)
         self.bot_description = ""
         self.bot_short_description = ""

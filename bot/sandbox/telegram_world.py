@@ -22,7 +22,8 @@ class TelegramWorld(PeopleWorld):
 
     `now` gives Unix time in seconds; `seed` decides ids and random faults; `privacy` is the bot's group privacy
     mode; `flood_limits` turns Telegram's sending limits on; `callback_lifetime` is how many seconds a press can
-    be answered. `down = True` resets every connection of the bot. One event loop may use a world.
+    be answered. `down = True` resets every connection of the bot; `distance` is how many real seconds each of its
+    calls but `getUpdates` needs to get here. One event loop may use a world.
     """
 
     def __init__(

@@ -48,8 +48,7 @@ async def look(desk: Desk, member: Member, group: int | None, period: Period, wo
         pages = max(1, -(-count // PER_PAGE))
         number = min(max(page, 0), pages - 1)
         found = orders.found(connection, sought, PER_PAGE, number * PER_PAGE)
-        people = {order.member_id for order in found}
-        names = {user_id: members.name_of(connection, user_id) or str(user_id) for user_id in people}
+        names = members.names_of(connection, {order.member_id for order in found})
         return Page(found, names, count, spent, number, pages)
 
     return await desk.database.read(body)

@@ -5,9 +5,10 @@ create is sent and its outcome written down (`bot.services.creating`). Whatever 
 says what can have happened.
 """
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -195,10 +196,12 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
     await desk.database.read(lambda connection: creating.check_may_order(desk, connection, command.member_id))
     if rules.note_required and not command.note:
         raise WrongUsage("every order needs a note that says what it is for: add note=…")
-    platform = await desk.catalog.platform(command.platform)
+    # At once: where the names are not known yet, each is a round trip.
+    platform, countries = await asyncio.gather(
+        desk.catalog.platform(command.platform), _countries(desk, command.countries)
+    )
     if rules.platforms_allowed and fold(platform) not in map(fold, rules.platforms_allowed):
         raise WrongUsage(f"{platform} is not on this team's list: {', '.join(rules.platforms_allowed)}")
-    countries = [await desk.catalog.country(name) for name in command.countries]
     if command.seen is None:
         countries += await _fallbacks(desk)
     if not countries:
@@ -207,6 +210,10 @@ async def _begin(desk: Desk, command: OrderCommand) -> _Search:
         raise NotOffered("choose a number by its success", desk.sms.contract)
     policy = command.policy or Policy(rules.policy)
     return _Search(command, platform, tuple(dict.fromkeys(countries)), policy)
+
+
+async def _countries(desk: Desk, typed: Sequence[str]) -> list[str]:
+    return [await desk.catalog.country(name) for name in typed]
 
 
 async def _fallbacks(desk: Desk) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -46,6 +47,14 @@ _NOT_USED: Final = "carried by the wire"
 
 _Shelf = dict[str, int]
 """The ids of what goes by those names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row of the list of live orders, and what it says."""
+
+    row: Mapping[str, Any] = field(repr=False)
+    order: RemoteOrder
 
 
 def decode_order(row: Mapping[str, Any], request_id: str | None) -> RemoteOrder:
@@ -93,17 +102,21 @@ def decode_created(answer: Answer) -> RemoteOrder:
     return decode_order(orders[0], answer.request_id)
 
 
-def decode_live(answer: Answer) -> list[RemoteOrder]:
-    """The live orders; one without an id is passed over, and its order is read by itself as having left the list.
+def decode_live(answer: Answer, before: Mapping[str, Shown]) -> dict[str, Shown]:
+    """The live orders by their ids; one without an id is passed over, and its order is read by itself as having left.
 
-    They do not name the answer they came from, so that an order in which nothing is new equals what was shown before.
+    A row in which nothing is new since the list `before` is not decoded again: that would be nearly all of the work.
+    The orders do not name the answer they came from, so that one in which nothing is new equals what was shown before.
     """
-    found = []
+    found = {}
     for row in fields.rows(answer, "a list of live orders"):
-        try:
-            found.append(decode_order(row, None))
-        except Unclear:
-            continue
+        known = before.get(fields.text(row.get("id")) or "")
+        if known is None or known.row != row:
+            try:
+                known = Shown(row, decode_order(row, None))
+            except Unclear:
+                continue
+        found[known.order.remote_id] = known
     return found
 
 
@@ -140,6 +153,7 @@ class OfficialAdapter:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._vendor = _VendorClient(wire).v1
+        self._shown: Mapping[str, Shown] = {}
         self._countries: _Shelf = {}
         self._platforms: _Shelf = {}
         self._operators: LRUCache[tuple[str, str], _Shelf] = LRUCache(_MOST_PAIRS)
@@ -234,7 +248,9 @@ class OfficialAdapter:
         return order
 
     async def live(self) -> list[RemoteOrder]:
-        return decode_live(await self._wire.send(Call("GET", "/v1/orders/active", priority=Priority.WATCH)))
+        answer = await self._wire.send(Call("GET", "/v1/orders/active", priority=Priority.WATCH))
+        self._shown = decode_live(answer, self._shown)
+        return [shown.order for shown in self._shown.values()]
 
     async def cancel(self, remote_id: str) -> RemoteOrder | None:
         result = await _decoded(self._vendor.orders.cancel(_number(remote_id)))

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.errors import API_ERRORS, ApiError, SmsError, Unclear
-from bot.domain.orders import Offer
+from bot.domain.orders import Offer, RemoteOrder
 from bot.sms import official
 from bot.sms.guide import decode_balance, decode_offers, decode_order
 from bot.sms.wire import Answer, decode, retry_after
@@ -45,6 +45,9 @@ FIELDS = st.sampled_from(ORDER_FIELDS + OFFER_FIELDS + ENVELOPE_FIELDS)
 LIKELY = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(FIELDS, inner, max_size=8), max_leaves=30
 )
+SHOWN = st.none() | st.booleans() | st.integers(2, 9) | st.sampled_from(["ACTIVE", "OTP_RECEIVED", "471100"])
+"""Without 0 and 1, which Python takes for False and True."""
+
 STATUSES = st.integers(100, 599)
 HEADERS = st.dictionaries(st.sampled_from(["x-request-id", "retry-after", "content-type"]), st.text(max_size=30))
 
@@ -263,13 +266,27 @@ class TestRetryAfter:
         assert seconds is None or 1 <= seconds <= 600
 
 
+def live(answer: Answer) -> list[RemoteOrder]:
+    return [shown.order for shown in official.decode_live(answer, {}).values()]
+
+
 class TestOfficialOrders:
+    @tireless
+    @given(st.lists(st.dictionaries(st.sampled_from(OFFICIAL_FIELDS), SHOWN), max_size=6))
+    def test_a_list_says_the_same_whatever_was_shown_before(self, rows: list[dict[str, Any]]) -> None:
+        shown: dict[str, official.Shown] = {}
+        for row in rows:
+            answer = Answer([{**row, "id": 5}], None)
+            shown = official.decode_live(answer, shown)
+            assert [known.order for known in shown.values()] == live(answer)
+        assert official.decode_live(Answer([], None), shown) == {}
+
     @tireless
     @given(st.dictionaries(st.sampled_from(OFFICIAL_FIELDS), LIKELY | st.integers(1, 10**6)))
     def test_any_row_is_an_order_or_unclear(self, row: dict[str, Any]) -> None:
         for answer in (Answer({"orders": [row], "failed_count": 0}, None), Answer([row], None)):
             try:
-                found = official.decode_live(answer) if answer.data == [row] else [official.decode_created(answer)]
+                found = live(answer) if answer.data == [row] else [official.decode_created(answer)]
             except Unclear:
                 continue
             for order in found:
@@ -281,6 +298,6 @@ class TestOfficialOrders:
     @tireless
     @given(LIKELY | JSON_VALUES)
     def test_any_data_is_orders_or_an_error_of_ours(self, data: Any) -> None:
-        for read in (official.decode_created, official.decode_live):
+        for read in (official.decode_created, live):
             with contextlib.suppress(SmsError):
                 read(Answer(data, None))

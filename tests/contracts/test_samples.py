@@ -52,7 +52,8 @@ def _created(answer: Answer) -> None:
 
 
 def _live(answer: Answer) -> None:
-    (order,) = decode_live(answer)
+    (shown,) = decode_live(answer, {}).values()
+    order = shown.order
     assert (order.status, order.code) == (RemoteStatus.OTP_RECEIVED, "123456")
 
 

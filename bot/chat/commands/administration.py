@@ -63,13 +63,13 @@ async def _forget_chat(visit: Visit, chat_id: int, title: str) -> None:
 
 async def status(visit: Visit) -> None:
     """`/status`: how the desk stands."""
-    await visit.typing()
+    visit.show_typing()
     await visit.answer(texts.status(await desk_status.look(visit.desk), visit.desk.settings.limits.zone))
 
 
 async def backup(visit: Visit) -> None:
     """`/backup`: copy the books now."""
-    await visit.typing()
+    visit.show_typing()
     made = await backups.make(visit.desk, visit.member.user_id)
     await visit.answer(texts.backed_up(made.path.name, made.size, made.kept))
 

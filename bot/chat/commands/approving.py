@@ -39,7 +39,7 @@ async def say_yes(visit: Visit, approval_id: int) -> None:
     """Approve a request and carry it out at once; tell the approver how it went."""
     approval = await approvals.approve(visit.desk, approval_id, visit.member.user_id, visit.key)
     name, zone = (await _names(visit)).get(approval.member_id, str(approval.member_id)), visit.desk.settings.limits.zone
-    await visit.typing()
+    visit.show_typing()
     try:
         placed = await purchasing.carry_out(visit.desk, approval)
     except AwaitsApproval as again:

@@ -60,7 +60,7 @@ async def browse(visit: Visit) -> None:
 
 async def show(visit: Visit, place: Place) -> None:
     """Open a place in a message of its own."""
-    await visit.typing()
+    visit.show_typing()
     page = await _page(visit, place)
     await visit.answer(page.html, page.rows)
 

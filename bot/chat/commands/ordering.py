@@ -162,7 +162,7 @@ async def _unless_too_dear(visit: Visit, command: OrderCommand, attempt: Callabl
     Raises:
         AskedFirst: it costs more than its person could expect, so they are asked.
     """
-    await visit.typing()
+    visit.show_typing()
     try:
         await _tell_if_over(visit, await attempt())
     except PriceNotAgreed as error:
@@ -176,7 +176,7 @@ async def _unless_too_dear(visit: Visit, command: OrderCommand, attempt: Callabl
 async def cancel(visit: Visit) -> None:
     """`/cancel [order]`: end it; asks first where nothing would come back."""
     meant = await _meant(visit)
-    await visit.typing()
+    visit.show_typing()
     await end(visit, meant, confirmed=False)
 
 
@@ -188,27 +188,27 @@ async def again(visit: Visit) -> None:
 async def done(visit: Visit) -> None:
     """`/done [order]`: say that the code was all that was needed."""
     meant = await _meant(visit)
-    await visit.typing()
+    visit.show_typing()
     await visit.answer(texts.finished(await tracking.finish(visit.desk, meant, visit.member.user_id)))
 
 
 async def resend(visit: Visit) -> None:
     """`/resend [order]`: wait for one more SMS on the same number."""
     meant = await _meant(visit)
-    await visit.typing()
+    visit.show_typing()
     await visit.answer(texts.resending(await tracking.resend(visit.desk, meant, visit.member.user_id)))
 
 
 async def reactivate(visit: Visit) -> None:
     """`/reactivate [order]`: say what the same number would cost again, and ask."""
     meant = await _meant_again(visit)
-    await visit.typing()
+    visit.show_typing()
     await _ask_price(visit, meant, await ordering.reactivation_cost(visit.desk, meant))
 
 
 async def rent_again(visit: Visit, meant: Order, agreed: int) -> None:
     """Rent the number of `meant` again for at most what its member has agreed to (IDR)."""
-    await visit.typing()
+    visit.show_typing()
     command = ordering.like(meant, visit.key, visit.member.user_id, visit.chat_id, visit.thread_id)
     try:
         await _tell_if_over(visit, await ordering.reactivate(visit.desk, meant, command, agreed))
@@ -225,7 +225,7 @@ async def _ask_price(visit: Visit, meant: Order, cost: int) -> None:
 
 async def repeat(visit: Visit, meant: Order) -> None:
     """End `meant` if it lives, then order the like of it."""
-    await visit.typing()
+    visit.show_typing()
     if meant.state in (OrderState.RESERVED, OrderState.SENT, OrderState.UNKNOWN):
         raise NotNow(meant.id, meant.state)
     current = meant

@@ -39,7 +39,7 @@ async def spend(visit: Visit) -> None:
     words = words[:-1] if as_file else words
     by = _WAYS.get(words[-1].casefold()) if words else None
     period = _period(visit, " ".join(words[:-1] if by else words) or "week")
-    await visit.typing()
+    visit.show_typing()
     report = await reports.spend(visit.desk, period)
     if as_file:
         content = exports.report_csv(report).encode("utf-8-sig")

@@ -1,5 +1,6 @@
 """Commands that only look: `/start` `/whoami` `/balance` `/catalog` `/orders`."""
 
+import sqlite3
 from typing import Final
 
 from bot.chat import keyboards, texts
@@ -11,6 +12,7 @@ from bot.domain.access import Role
 from bot.domain.limits import LimitName
 from bot.services import spending
 from storage import members, orders, outbox
+from storage.orders import Order
 
 _MOST_WITH_BUTTONS: Final = 8
 
@@ -32,7 +34,7 @@ async def whoami(visit: Visit) -> None:
 
 async def balance(visit: Visit) -> None:
     """`/balance`: what the account has, and what is left of the member's day."""
-    await visit.typing()
+    visit.show_typing()
     amount = await visit.desk.sms.balance()
     state = await spending.statement(visit.desk, visit.member.user_id)
     daily = next(budget for budget in state.budgets if budget.name is LimitName.DAILY)
@@ -50,10 +52,13 @@ async def list_orders(visit: Visit) -> None:
     """`/orders`: the live ones with their buttons; an admin sees everybody's, and a group only its own."""
     everybody = visit.member.may(Role.ADMIN)
     owner = None if everybody else visit.member.user_id
-    known = await visit.desk.database.read(lambda connection: orders.open_of(connection, owner))
+
+    def look(connection: sqlite3.Connection) -> tuple[list[Order], dict[int, str]]:
+        known = orders.open_of(connection, owner)
+        return known, members.names_of(connection, {order.member_id for order in known})
+
+    known, names = await visit.desk.database.read(look)
     live = known if visit.private else [order for order in known if order.chat_id == visit.chat_id]
-    people = await visit.desk.database.read(members.everybody)
-    names = {person.user_id: person.name for person in people}
     rows: list[Row] = []
     if visit.member.may(Role.OPERATOR):
         rows = [row for order in live[:_MOST_WITH_BUTTONS] for row in keyboards.for_listed(order)]

@@ -29,7 +29,7 @@ async def watch(visit: Visit) -> None:
         await _list(visit)
         return
     platform, country, below = _parsed(typed)
-    await visit.typing()
+    visit.show_typing()
     place = visit.chat_id, visit.thread_id
     kept, offer = await stock.watch(visit.desk, visit.member, place, (platform, country), below)
     if offer is None:
