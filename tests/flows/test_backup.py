@@ -61,6 +61,7 @@ async def test_a_request_that_was_open_at_the_backup_buys_nothing_after_it(tmp_p
         await scene.hire(BOB, "Bob", Role.APPROVER)
         scene.say(OMAR, "/order whatsapp indonesia")
         request = await scene.hears("Request 1", BOB, anew=False)
+        yes = request.button("Approve")["callback_data"]
         await back_up(scene, copy)
         await scene.ask(ADA, "/approve 1", "Approved. #1")
         telegram, sms, clock = scene.telegram, scene.sms, scene.clock
@@ -68,7 +69,8 @@ async def test_a_request_that_was_open_at_the_backup_buys_nothing_after_it(tmp_p
     async with open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False, limits=limits) as restored:
         await restored.hears("These books were restored from a backup", ADA, anew=False)
         await restored.ask(ADA, "/resume", "open again")
-        restored.press(BOB, request, "Approve")
+        # The answer took the button away, but a client that has not heard of it yet still shows it.
+        restored.telegram.press(BOB, BOB, request.message_id, yes, forged=True)
         await restored.hears("Request 1 has run out already", BOB)
         assert len(sms.books.charges) == 1
 
