@@ -1,9 +1,11 @@
 """The one connection of the process, and the only two ways to use it: `transact` and `read`.
 
-A transaction is a plain function that gets the connection and runs from BEGIN to COMMIT inside the database's
-thread. Nothing can be awaited in it, so two transactions can never interleave and no network call can ever sit
-inside one; and a caller that is cancelled cannot leave half of one behind, because the function does not run in
-the caller.
+A transaction is a plain function that gets the connection and runs inside the database's thread. Nothing can be
+awaited in it, so two transactions can never interleave and no network call can ever sit inside one; and a caller that
+is cancelled cannot leave half of one behind, because the function does not run in the caller.
+
+Those that wait at the same time run one after the other and share one COMMIT, because what a commit costs is the disk's
+time and not theirs. Each is undone by itself if it fails; none is answered before all of them are on disk.
 """
 
 import asyncio
@@ -12,9 +14,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, Self, TypeVar, cast
+from typing import IO, Any, Final, Generic, Self, TypeVar, cast
 
 import aiosqlite
 
@@ -22,6 +25,7 @@ from storage import settings
 from storage.migrate import ForeignDatabase, check, migrate, migrations
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 _BUSY_TIMEOUT_MS: Final = 5000
 _PRIVATE: Final = 0o600
@@ -33,6 +37,9 @@ _READ_THROUGH_AT_ONCE: Final = 32 * 1024 * 1024
 Of a larger one, all orders and entries are read before the first new order, when the books are compared; damage
 elsewhere is noticed where it is met. `otpdesk check` and a backup read everything.
 """
+
+_TOGETHER: Final = 64
+"""Transactions that share a commit at most, so that the first of them does not wait for too many others."""
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY_CODE: Final = 0xFF
@@ -127,6 +134,42 @@ def _check_newest(connection: sqlite3.Connection) -> None:
         raise ForeignDatabase("its tables are older than this program; start the desk once, it brings them up")
 
 
+class _Waiting(Generic[T]):
+    """A transaction that waits for its turn, and what came of it."""
+
+    def __init__(self, body: Callable[[sqlite3.Connection], T]) -> None:
+        self._body = body
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Run it within the transaction that it shares; its own failure undoes what it did and no more.
+
+        Raises:
+            BaseException: SQLite has undone everything, or the file is damaged.
+        """
+        connection.execute("SAVEPOINT one")
+        try:
+            self._result = self._body(connection)
+        except BaseException as error:
+            # After a full disk SQLite may have rolled back by itself, and with it what the others did.
+            if not connection.in_transaction or _is_damage(error):
+                raise
+            self._error = error
+            connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing of it is on disk; what it failed by itself is still what its caller hears."""
+        self._error = self._error or error
+
+    def outcome(self) -> T:
+        """What it returned or raised, once its commit is over."""
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
+
+
 class Database:
     """An open database file. Make one with `Database.open`; one process, one instance."""
 
@@ -137,6 +180,7 @@ class Database:
         self.journal_mode = journal_mode
         self._damage: str | None = None
         self._failed_to_write = False
+        self._waiting: deque[_Waiting[Any]] = deque()
 
     @property
     def is_writable(self) -> bool:
@@ -178,24 +222,41 @@ class Database:
         self._lock.close()
 
     async def transact(self, body: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `body` as one immediate transaction and return its result once it is on disk.
+        """Run `body` as a transaction and return its result once it is on disk.
 
-        An exception in `body` rolls everything back and reaches the caller. A cancelled caller gets its
+        An exception in `body` undoes all that it did and reaches the caller. A cancelled caller gets its
         `CancelledError` at once, and the transaction still runs to its end: being cancelled never means "not
         committed".
 
         Raises:
             DatabaseDamaged: the file is damaged, now or since earlier; nothing was written.
         """
-        if self._damage is not None:
-            raise DatabaseDamaged(self._damage)
+        waiting = _Waiting(body)
+        self._waiting.append(waiting)
+        await _in_thread(self._connection, self._commit_waiting)
         try:
-            result: T = await _in_thread(self._connection, self._noticing_damage, _whole_transaction, body)
+            result = waiting.outcome()
         except sqlite3.OperationalError:
             self._failed_to_write = True
             raise
         self._failed_to_write = False
         return result
+
+    def _commit_waiting(self, connection: sqlite3.Connection) -> None:
+        """Commit whatever waits; each caller asks for this, and finds its own done by another's asking or by this."""
+        together = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER))]
+        if not together:
+            return
+        try:
+            self._refuse_if_damaged()
+            self._noticing_damage(connection, _whole_transaction, together)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, nobody may take it for written)
+            for waiting in together:
+                waiting.fail(error)
+
+    def _refuse_if_damaged(self) -> None:
+        if self._damage is not None:
+            raise DatabaseDamaged(self._damage)
 
     async def shrink_journal(self) -> None:
         """Leave nothing of deleted rows in the journal; in `TRUNCATE` mode each commit does that already."""
@@ -210,12 +271,7 @@ class Database:
         """
         return await _in_thread(self._connection, self._noticing_damage, _snapshot, query)
 
-    def _noticing_damage(
-        self,
-        connection: sqlite3.Connection,
-        run: Callable[[sqlite3.Connection, Callable[[sqlite3.Connection], T]], T],
-        work: Callable[[sqlite3.Connection], T],
-    ) -> T:
+    def _noticing_damage(self, connection: sqlite3.Connection, run: Callable[[sqlite3.Connection, W], T], work: W) -> T:
         """Once damage was seen, writing would only spread it, and what is read to decide about money may be wrong."""
         try:
             return run(connection, work)
@@ -242,26 +298,26 @@ def _advice(error: sqlite3.Error) -> str:
     return "make room if the disk is full, else restore a backup or name another file in storage.path"
 
 
-def _is_damage(error: Exception) -> bool:
+def _is_damage(error: BaseException) -> bool:
     # So damaged that not even SQLite's own complaint about it is text.
     if isinstance(error, UnicodeDecodeError):
         return True
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGE
 
 
-def _whole_transaction(connection: sqlite3.Connection, body: Callable[[sqlite3.Connection], T]) -> T:
+def _whole_transaction(connection: sqlite3.Connection, together: Sequence[_Waiting[Any]]) -> None:
     # What decides about money is read from the file, not from memory: damage to it must be seen before, not after.
     connection.execute("PRAGMA shrink_memory")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        result = body(connection)
+        for waiting in together:
+            waiting.run(connection)
         connection.execute("COMMIT")
     except BaseException:
-        # After a full disk SQLite may have rolled back by itself; a second ROLLBACK would only hide the cause.
+        # Where SQLite has rolled back by itself, a second ROLLBACK would only hide the cause.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return result
 
 
 def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

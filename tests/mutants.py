@@ -50,7 +50,15 @@ _PATIENCE: Final = 90
 """Seconds for one mutant; whatever takes longer hangs, and a hang is noticed."""
 
 _AT_ONCE: Final = 2
-_TOO_SLOW: Final = ("test_crash", "test_power", "test_interruption", "test_disk", "test_outage")
+_TOO_SLOW: Final = (
+    "test_crash",
+    "test_power",
+    "test_interruption",
+    "test_disk",
+    "test_outage",
+    "test_flood",
+    "test_soak",
+)
 _COMPARISONS: Final[Mapping[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -244,7 +252,15 @@ def learn(folder: Path) -> Reach:
     """Run all tests once and remember what each has reached, and how long it took."""
     data, times = folder / "coverage", folder / "times"
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(_AT_ONCE), "-p", "tests.mutants", *TESTS]
-    command += ["--cov=bot", "--cov=storage", "--cov-context=test", "--cov-report=", "-k", _without_slow()]
+    command += [
+        "--cov=bot",
+        "--cov=storage",
+        "--cov-context=test",
+        "--cov-report=",
+        "--cov-fail-under=0",
+        "-k",
+        _without_slow(),
+    ]
     environment = {**os.environ, "COVERAGE_FILE": str(data), "MUTANTS_TIMES": str(times)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -34,8 +33,6 @@ class Dispatch:
         self._handle = handle
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._strangers: set[int] = set()
-        self._results: dict[int, str | None] = {}
-        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Take what waits; when asked to stop, let what is under way come to its end."""
@@ -85,17 +82,8 @@ class Dispatch:
         return error
 
     async def _finish(self, pending: Pending, error: str | None) -> None:
-        """Write down what became of it; whatever comes to its end during a write shares the next one."""
-        self._results[pending.update_id] = error
-        async with self._writing:
-            if pending.update_id in self._results:  # else the write that was waited for has taken it along
-                results, self._results = self._results, {}
-                await self._desk.insist(partial(_write_down, results=results, now=self._desk.now))
-
-
-def _write_down(connection: sqlite3.Connection, results: Mapping[int, str | None], now: int) -> None:
-    for update_id, error in results.items():
+        now = self._desk.now
         if error is None:
-            inbox.finish(connection, update_id, now)
+            await self._desk.insist(lambda connection: inbox.finish(connection, pending.update_id, now))
         else:
-            inbox.quarantine(connection, update_id, error, now)
+            await self._desk.insist(lambda connection: inbox.quarantine(connection, pending.update_id, error, now))

@@ -41,6 +41,9 @@ _WITH_WEBHOOKS: Final = 3.0
 """How many times slower the list is asked for while webhooks have proven to be faster."""
 
 _AT_ONCE: Final = 16
+_BOOKED_AT_ONCE: Final = 32
+"""Orders of one list that are booked side by side, so that they share a commit; the first codes leave after it."""
+
 _RECONCILE_PATIENCE: Final = 300.0
 _EVIDENCE_EVERY: Final = 10.0
 _REFUNDS_EVERY: Final = 60.0
@@ -234,33 +237,42 @@ class Watcher:
         except SmsError as error:
             log.warning("the list of live orders: %s", error)
             return
-        # After a start there is something to write down of each order: codes do not wait for all of that.
-        for watch in sorted(asked_for, key=lambda watch: _has_no_sms(shown.get(watch.order.remote_id or ""))):
+        news = []
+        for watch in asked_for:
             remote = shown.get(watch.order.remote_id or "")
             if remote is None:
                 self._left_the_list(watch)
-                continue
-            try:
-                await self._take_from_list(watch, remote)
-            except Exception:
-                # One order that cannot be booked must not hide the codes of all others.
-                log.exception("order %s could not be taken from the list", watch.order.id)
+            elif remote == watch.seen:
+                self._is_listed(watch)
+            else:
+                news.append((watch, remote))
+        # After a start there is something to write down of each order: codes do not wait for all of that.
+        news.sort(key=lambda item: _has_no_sms(item[1]))
+        for start in range(0, len(news), _BOOKED_AT_ONCE):
+            await asyncio.gather(*(self._take_from_list(*item) for item in news[start : start + _BOOKED_AT_ONCE]))
 
     def _left_the_list(self, watch: _Watch) -> None:
         if watch.listed:
             watch.listed, watch.seen, watch.due = False, None, self._desk.clock.monotonic()
 
     async def _take_from_list(self, watch: _Watch, remote: RemoteOrder) -> None:
+        """Book what is new of one order; if it cannot be booked, that must not hide the codes of all others."""
+        knew = watch.order
+        try:
+            watch.order = await tracking.record(self._desk, watch.order.id, remote)
+        except Exception:
+            log.exception("order %s could not be taken from the list", watch.order.id)
+            return
+        watch.seen = remote
+        self._is_listed(watch)
+        if _got_its_code(knew, watch.order):
+            self._desk.webhooks.was_late()
+        if _says_too_little(remote):
+            watch.due = self._desk.clock.monotonic()
+
+    def _is_listed(self, watch: _Watch) -> None:
         if not watch.listed:
             watch.listed, watch.due = True, math.inf
-        if remote != watch.seen:
-            knew = watch.order
-            watch.order = await tracking.record(self._desk, watch.order.id, remote)
-            watch.seen = remote
-            if _got_its_code(knew, watch.order):
-                self._desk.webhooks.was_late()
-            if _says_too_little(remote):
-                watch.due = self._desk.clock.monotonic()
         self._seen(watch)
         if self._is_to_end(watch.order):
             watch.due = self._desk.clock.monotonic()
@@ -423,8 +435,8 @@ def _got_its_code(before: Order, after: Order) -> bool:
     return before.state is OrderState.WAITING and after.state is OrderState.RECEIVED
 
 
-def _has_no_sms(remote: RemoteOrder | None) -> bool:
-    return remote is None or (remote.code is None and remote.text is None)
+def _has_no_sms(remote: RemoteOrder) -> bool:
+    return remote.code is None and remote.text is None
 
 
 def _says_too_little(remote: RemoteOrder) -> bool:
