@@ -37,11 +37,14 @@ MEMBERS = tuple(range(5002, 5010))
 GROUPS = {member: -1001700000000 - member for member in MEMBERS}
 """Everybody works in a group of their own, because Telegram takes only 20 messages a minute in each."""
 
-DAILY_CAP = 60_000
+_SPENT_A_KILL = 2_400
+"""IDR that each member may spend a day for each kill of the run: all but the last of it goes on with orders."""
+
 _BOT_SAYS_REPEAT = "Sent again"
 _REST_SECONDS = 90.0
 """Real seconds in which nothing may come any closer to rest."""
 _KILLED_WHILE_STARTING = 0.15
+_LIVES_LONG = 0.12
 _LONGEST_START = 60.0
 _IN_HAND = 1.0
 """Real seconds in which a code that was read may not be on disk yet when the kill comes."""
@@ -85,6 +88,7 @@ class Stage:
     database: Path
     dice: random.Random
     contract: sms_api.Contract
+    daily_cap: int
     killed_at: list[float] = field(default_factory=list)
     commands: list[tuple[int, int]] = field(default_factory=list)
     """Chat and message id of every command said."""
@@ -112,7 +116,7 @@ async def prove(
     """Run the whole proof in `folder` and return its verdict; `shown` passes the kills on and shows how far it is."""
     verdict = Verdict(kills, seed, contract)
     started = time.monotonic()
-    async with _open_stage(folder, seed, contract) as stage:
+    async with _open_stage(folder, seed, contract, daily_cap=kills * _SPENT_A_KILL) as stage:
         load = asyncio.create_task(_load(stage))
         for _ in shown(range(kills)):
             await _live_for_a_while(stage)
@@ -142,11 +146,13 @@ async def _live_for_a_while(stage: Stage) -> None:
     async with asyncio.timeout(_LONGEST_START):
         while len(stage.telegram.calls) == calls:
             await asyncio.sleep(0.02)
-    await asyncio.sleep(stage.dice.uniform(0.5, 3.0))
+    # The guide's unclear orders hold up all others until the balance has proven something: some lives see that.
+    sees_the_end = stage.contract == "guide" and stage.dice.random() < _LIVES_LONG
+    await asyncio.sleep(stage.dice.uniform(8.0, 10.0) if sees_the_end else stage.dice.uniform(0.5, 2.5))
 
 
 @asynccontextmanager
-async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract) -> AsyncIterator[Stage]:
+async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract, daily_cap: int) -> AsyncIterator[Stage]:
     clock = SharedClock(SPEED, time.time())
     telegram = bot_api.TelegramWorld(now=clock.now, seed=seed)
     sms = sms_api.SmsWorld(
@@ -165,9 +171,9 @@ async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract) -> As
     async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(api_app) as api:
         database = folder / "desk.sqlite3"
         config = folder / "config.toml"
-        config.write_text(_config(telegram.token, chat.url, api.url, database, contract), encoding="utf-8")
+        config.write_text(_config(telegram.token, chat.url, api.url, database, contract, daily_cap), encoding="utf-8")
         desk = Desk(config, clock, folder / "desk.log")
-        stage = Stage(telegram, sms, desk, database, random.Random(seed), contract)
+        stage = Stage(telegram, sms, desk, database, random.Random(seed), contract, daily_cap)
         try:
             await _people(stage)
             _misbehave(stage, seed)
@@ -176,7 +182,7 @@ async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract) -> As
             await desk.kill()
 
 
-def _config(token: str, chat_url: str, api_url: str, database: Path, contract: sms_api.Contract) -> str:
+def _config(token: str, chat_url: str, api_url: str, database: Path, contract: sms_api.Contract, daily_cap: int) -> str:
     return f"""
 [telegram]
 token = "{token}"
@@ -192,9 +198,9 @@ path = {json.dumps(str(database))}
 owners = [{ADMIN}]
 [limits]
 per_order = 20000
-daily = {DAILY_CAP}
-monthly = 10000000
-team_daily = 10000000
+daily = {daily_cap}
+monthly = 100000000
+team_daily = 100000000
 team_monthly = 100000000
 active_orders = 5
 cancels_per_day = 1000
@@ -375,7 +381,7 @@ def _judge_money(stage: Stage, verdict: Verdict, books: sqlite3.Connection) -> N
         spent[row["member_id"], row["day"]] += paid - back
         if paid != row["charged"]:
             verdict.broken.append(f"order {row['remote_id']} cost {paid}, the books say {row['charged']}")
-    over = {key: amount for key, amount in spent.items() if amount > DAILY_CAP}
+    over = {key: amount for key, amount in spent.items() if amount > stage.daily_cap}
     if over:
         verdict.broken.append(f"over the limit: {over}")
 
