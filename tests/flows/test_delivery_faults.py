@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.sandbox.bot_api import ADA, OMAR, Fault, FaultKind, Message
+from bot.sandbox.sms_api import OrderStatus
 from storage import outbox
 from tests.clocks import FastClock
 from tests.scene import NOON, SPEED, Scene, open_scene
@@ -204,6 +206,36 @@ async def test_codes_are_on_their_way_as_soon_as_they_are_seen(
         sys.stdout.write(f"\nfrom the poll that saw a code to its message: p50 {p50:.3f} s, p99 {p99:.3f} s\n")
     # A benchmark measures it (`make bench`); here it is only told from waiting for a timer.
     assert p99 < 10.0
+
+
+async def test_codes_that_come_together_set_out_before_the_edits_of_their_cards(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, contract="official") as scene:
+        crowd = [await scene.hire(6000 + number, f"Member {number}") for number in range(6)]
+        orders = [await scene.order("whatsapp id", user_id=user_id) for user_id in crowd]
+        mark = len(scene.telegram.calls)
+        for order in orders:
+            scene.sms.arrive(order.id)
+        for user_id in crowd:
+            card = await scene.hears("📱", user_id, anew=False)
+            await scene.until(partial(_says_the_code_is_here, card))
+        methods = [call.method for call in scene.telegram.calls[mark:] if call.method != "getUpdates"]
+    assert methods[:6] == ["sendMessage"] * 6
+    assert methods[6:].count("editMessageText") == 6
+
+
+def _says_the_code_is_here(card: Message) -> bool:
+    return "The code is here" in card.text
+
+
+async def test_a_code_that_hangs_at_telegram_holds_nobody_else_up(scene: Scene) -> None:
+    await scene.hire(BOB, "Bob")
+    stuck, other = await scene.order(), await scene.order(user_id=BOB)
+    scene.telegram.fault(Fault(kind=FaultKind.LATE, method="sendMessage", chat_id=OMAR, seconds=4.0))
+    scene.sms.arrive(stuck.id)
+    await scene.until(lambda: bool(scene.telegram.plan.fired))
+    scene.say(BOB, "/cancel")
+    await scene.hears("came back", BOB, patience=2.5)
+    assert other.status == OrderStatus.CANCELLED
 
 
 def _delay(scene: Scene, user_id: int) -> float:
