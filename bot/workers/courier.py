@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 Deliver = Callable[[Letter], Awaitable[Delivery]]
 
 _AT_ONCE: Final = 32
-_CODES_ALONE: Final = 0.5
-"""Seconds for which codes that have just set out are slowed down by nothing else; a slow one holds nobody longer."""
-
 _LONGEST_WAIT: Final = 30.0
 _LONGEST_PAUSE: Final = 60.0
 _SET_BACK: Final = 2.0
@@ -57,7 +54,6 @@ class Courier:
         self._deliver = deliver
         self._codes: dict[int, asyncio.Task[None]] = {}
         self._others: dict[int, asyncio.Task[None]] = {}
-        self._codes_until = 0.0
         self._ahead = desk.clock.now() - desk.clock.monotonic()
 
     async def run(self) -> None:
@@ -88,17 +84,15 @@ class Courier:
     async def _start_due(self) -> None:
         codes, busy = list(self._codes), [*self._codes, *self._others]
         room_for_codes, room = _AT_ONCE - len(self._codes), _AT_ONCE - len(self._others)
-        codes_alone = bool(codes) and self._desk.clock.monotonic() < self._codes_until
         now = self._desk.now
 
         def is_due(connection: sqlite3.Connection) -> bool:
-            if outbox.is_due(connection, codes, now, Urgency.CODE):
-                return True
-            return not codes_alone and outbox.is_due(connection, busy, now)
+            return outbox.is_due(connection, codes, now, Urgency.CODE) or outbox.is_due(connection, busy, now)
 
         def claim(connection: sqlite3.Connection) -> list[Letter]:
             first = outbox.claim(connection, codes, now, room_for_codes, Urgency.CODE)
-            return first if first or codes_alone else outbox.claim(connection, busy, now, room)
+            taken = {*busy, *(letter.notice.chat_id for letter in first)}
+            return first + outbox.claim(connection, taken, now, room)
 
         if await self._desk.database.read(is_due):
             for letter in await self._desk.database.transact(claim):
@@ -106,10 +100,7 @@ class Courier:
 
     def _start(self, letter: Letter) -> None:
         chat_id = letter.notice.chat_id
-        is_code = letter.notice.urgency is Urgency.CODE
-        if is_code:
-            self._codes_until = self._desk.clock.monotonic() + _CODES_ALONE
-        lane = self._codes if is_code else self._others
+        lane = self._codes if letter.notice.urgency is Urgency.CODE else self._others
         lane[chat_id] = asyncio.create_task(self._carry(letter), name=f"letter {letter.id}")
         lane[chat_id].add_done_callback(partial(self._done, lane, chat_id))
 
@@ -246,5 +237,4 @@ class Courier:
         if due is None:
             return _LONGEST_WAIT
         # A letter that is due but whose chat is busy is started by that chat's own wake-up call.
-        least = _CODES_ALONE if self._codes else 1.0 if self._others else 0.05
-        return min(max((due - self._desk.now) / 1000, least), _LONGEST_WAIT)
+        return min(max((due - self._desk.now) / 1000, 1.0 if self._codes or self._others else 0.05), _LONGEST_WAIT)
