@@ -135,12 +135,13 @@ def _check_newest(connection: sqlite3.Connection) -> None:
 
 
 class _Waiting(Generic[T]):
-    """A transaction that waits for its turn, and what came of it."""
+    """A transaction that waits for its turn, and what came of it; `over` is done once that is known."""
 
     def __init__(self, body: Callable[[sqlite3.Connection], T]) -> None:
         self._body = body
         self._result: T | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = RuntimeError("the transaction was never run")
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Run it within the transaction that it shares; its own failure undoes what it did and no more.
@@ -155,18 +156,16 @@ class _Waiting(Generic[T]):
             # After a full disk SQLite may have rolled back by itself, and with it what the others did.
             if not connection.in_transaction or _is_damage(error):
                 raise
-            self._error = error
+            self.error = error
             connection.execute("ROLLBACK TO one")
+        else:
+            self.error = None
         connection.execute("RELEASE one")
 
-    def fail(self, error: BaseException) -> None:
-        """Nothing of it is on disk; what it failed by itself is still what its caller hears."""
-        self._error = self._error or error
-
     def outcome(self) -> T:
-        """What it returned or raised, once its commit is over."""
-        if self._error is not None:
-            raise self._error
+        """What it returned or raised, once it is over."""
+        if self.error is not None:
+            raise self.error
         return cast("T", self._result)
 
 
@@ -181,6 +180,7 @@ class Database:
         self._damage: str | None = None
         self._failed_to_write = False
         self._waiting: deque[_Waiting[Any]] = deque()
+        self._committer: asyncio.Task[None] | None = None
 
     @property
     def is_writable(self) -> bool:
@@ -218,6 +218,8 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued, close the file and release its lock."""
+        if self._committer is not None:
+            await asyncio.shield(self._committer)
         await self._connection.close()
         self._lock.close()
 
@@ -233,7 +235,9 @@ class Database:
         """
         waiting = _Waiting(body)
         self._waiting.append(waiting)
-        await _in_thread(self._connection, self._commit_waiting)
+        if self._committer is None:
+            self._committer = asyncio.create_task(self._commit_waiting(), name="commit")
+        await asyncio.shield(waiting.over)
         try:
             result = waiting.outcome()
         except sqlite3.OperationalError:
@@ -242,17 +246,24 @@ class Database:
         self._failed_to_write = False
         return result
 
-    def _commit_waiting(self, connection: sqlite3.Connection) -> None:
-        """Commit whatever waits; each caller asks for this, and finds its own done by another's asking or by this."""
-        together = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER))]
-        if not together:
-            return
+    async def _commit_waiting(self) -> None:
+        """Commit until nothing waits; whatever comes meanwhile waits for the next commit, and no longer."""
+        while self._waiting:
+            together = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER))]
+            try:
+                await _in_thread(self._connection, self._commit, together)
+            except BaseException as error:  # noqa: BLE001 (a connection that is closed; whatever it is, nothing is written)
+                _fail(together, error)
+            for waiting in together:
+                waiting.over.set_result(None)
+        self._committer = None
+
+    def _commit(self, connection: sqlite3.Connection, together: Sequence[_Waiting[Any]]) -> None:
         try:
             self._refuse_if_damaged()
             self._noticing_damage(connection, _whole_transaction, together)
         except BaseException as error:  # noqa: BLE001 (whatever it is, nobody may take it for written)
-            for waiting in together:
-                waiting.fail(error)
+            _fail(together, error)
 
     def _refuse_if_damaged(self) -> None:
         if self._damage is not None:
@@ -280,6 +291,12 @@ class Database:
                 raise
             self._damage = str(error)
             raise DatabaseDamaged(self._damage) from error
+
+
+def _fail(together: Sequence[_Waiting[Any]], error: BaseException) -> None:
+    """Nothing is on disk; also whoever failed before is told so, for it may have been for what another had written."""
+    for waiting in together:
+        waiting.error = error
 
 
 async def _in_thread(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: Any) -> T:
@@ -312,7 +329,7 @@ def _whole_transaction(connection: sqlite3.Connection, together: Sequence[_Waiti
     try:
         for waiting in together:
             waiting.run(connection)
-        connection.execute("COMMIT")
+        connection.execute("COMMIT" if any(waiting.error is None for waiting in together) else "ROLLBACK")
     except BaseException:
         # Where SQLite has rolled back by itself, a second ROLLBACK would only hide the cause.
         if connection.in_transaction:

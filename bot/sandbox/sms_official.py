@@ -151,8 +151,9 @@ class OfficialFace:
         await enter_bare(self._world, request)
         newest_first = reversed(self._world.books.orders.values())
         live = [order for order in newest_first if self._rows.status(order) in LIVE]
-        for order in live:
-            _note_shown(request, order)
+        if "list" not in self._world.hides_sms:
+            for order in live:
+                _note_shown(request, order)
         return success([self._rows.live(order) for order in live])
 
     async def read(self, request: Request) -> Response:
@@ -287,7 +288,8 @@ class OfficialFace:
         return {"order_id": order.number, "status": self._rows.status(order)}
 
     def _read(self, request: Request, order: Order) -> Row:
-        _note_shown(request, order)
+        if "read" not in self._world.hides_sms:
+            _note_shown(request, order)
         return self._rows.read(order)
 
     def _order_in_path(self, request: Request) -> Order:

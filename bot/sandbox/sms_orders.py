@@ -38,7 +38,7 @@ class OrderRows:
             **self._product(order),
             "phone_number": order.phone_number,
             "amount": order.price,
-            **self._sms(order),
+            **self._sms(order, "read"),
             "otp_received_at": self._received_at(order),
             "expires_at": iso_text(order.expires_at),
             "canceled_at": iso_text(order.ended_at or 0.0) if cancelled else None,
@@ -51,7 +51,7 @@ class OrderRows:
         return {
             "id": order.number,
             "status": self.status(order),
-            **self._sms(order),
+            **self._sms(order, "list"),
             "otp_received_at": self._received_at(order),
             "expires_at": iso_text(order.expires_at),
             "failed_reason": None,
@@ -79,7 +79,7 @@ class OrderRows:
         return {
             "order_id": order.number,
             "phone_number": order.phone_number,
-            **self._sms(order),
+            **self._sms(order, "event"),
             "sms_revision": None if sms is None else sms.revision,
             "product_id": order.product_id,
             "catalog_product_id": self._shelves.kind(order.country, order.platform, linked=order.linked),
@@ -96,12 +96,12 @@ class OrderRows:
     def _operator(self, order: Order) -> Row:
         return {"operator_id": self._shelves.operator_id(order.operator), "operator_name": order.operator}
 
-    def _sms(self, order: Order) -> Row:
+    def _sms(self, order: Order, where: str) -> Row:
         """The latest code stays beside a later text that has none, so the two need not belong together."""
-        coded = order.coded_sms
+        coded, is_shown = order.coded_sms, where not in self._world.hides_sms
         return {
-            "otp_code": None if coded is None else coded.code,
-            "otp_message": order.messages[-1].text if order.received else None,
+            "otp_code": coded.code if coded is not None and is_shown else None,
+            "otp_message": order.messages[-1].text if order.received and is_shown else None,
             "sms_revision": len(order.messages),
         }
 

@@ -56,8 +56,9 @@ class SmsWorld:
     Beside these, a script may set at any time: `down`, every connection is cut; `distance`, real seconds that each
     request needs to get here; `create_takes`, real seconds that an order or a reactivation needs; `provider_errors`,
     how many of the next calls that need the provider of the numbers fail; `numbers_late`, new orders come without their
-    number, which is known at the next look; `numbers_last`, whether a number can be rented again. `listeners` hear of
-    every SMS ("otp_received") and every end of an order ("completed", "expired", "canceled").
+    number, which is known at the next look; `hides_sms`, where SMS are counted and not shown: in the "list" of live
+    orders, in the "read" of one, in an "event"; `numbers_last`, whether a number can be rented again. `listeners` hear
+    of every SMS ("otp_received") and every end of an order ("completed", "expired", "canceled").
 
     The cap, the window, the guard and the provider bind only the contract that knows them.
     """
@@ -95,6 +96,7 @@ class SmsWorld:
         self.create_takes = 0.0
         self.provider_errors = 0
         self.numbers_late = False
+        self.hides_sms: frozenset[str] = frozenset()
         self.numbers_last = True
         self.webhook = WebhookConfig()
         self.mischief = Mischief()

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 120
 """How long a refund may take to show in the balance before its absence counts as evidence."""
 
+_PATIENCE_SECONDS: Final = 5 * GRACE_SECONDS
+"""How long an order that SMSCode lists no longer may keep others from a verdict, until it is seen what became of it."""
+
 _NEAR_ITS_END: Final = 5_000
 """Milliseconds before an order's expiry from which on a balance may already hold its refund."""
 
@@ -71,9 +74,10 @@ async def look_into(desk: Desk) -> None:
         return
     if rest is None:
         return
+    is_clear = await _none_had_ended(desk, rest)
     if open_orders:
-        await _decide(desk, open_orders, rest)
-    elif await _none_had_ended(desk):
+        await _decide(desk, open_orders, rest, is_clear=is_clear)
+    elif is_clear:
         await desk.transact(lambda connection: _keep(connection, rest))
 
 
@@ -121,15 +125,19 @@ def _keep(connection: sqlite3.Connection, rest: Rest) -> None:
         settings.put(connection, settings.ACCOUNT, json.dumps(asdict(rest)))
 
 
-async def _none_had_ended(desk: Desk) -> bool:
+async def _none_had_ended(desk: Desk, rest: Rest) -> bool:
     """Whether SMSCode still lists every live order: then the balance, read before, held no refund of any of them.
 
-    One that ended unnoticed, however early, might have given its money back already; measured then, the account would
-    later prove that nothing came back.
+    One that ended unnoticed, however early, might have given its money back already: measured then, the account would
+    later prove that nothing came back; judged then, that another's money did.
     """
-    watched = await desk.database.read(orders.watched)
-    if not watched:
-        return True
+
+    def look(connection: sqlite3.Connection) -> tuple[bool, list[Order]]:
+        return ledger.booked(connection) == (rest.entry, rest.spent), orders.watched(connection)
+
+    nothing_booked, watched = await desk.database.read(look)
+    if not nothing_booked or not watched:
+        return nothing_booked
     try:
         live = {remote.remote_id for remote in await desk.sms.live()}
     except SmsError as error:
@@ -138,12 +146,18 @@ async def _none_had_ended(desk: Desk) -> bool:
     return all(order.remote_id in live for order in watched)
 
 
-async def _decide(desk: Desk, open_orders: list[Order], rest: Rest) -> None:
+async def _decide(desk: Desk, open_orders: list[Order], rest: Rest, *, is_clear: bool) -> None:
+    """Book what the balance proves; hand over to an admin what it cannot prove.
+
+    It proves nothing while an order may have ended unnoticed, or while an admin has to say what came back for another.
+    """
     kept = await desk.database.read(lambda connection: settings.get(connection, settings.ACCOUNT))
     owed = sum(order.charged - order.refunded for order in open_orders)
     age = (desk.now - max(order.ended_at or 0 for order in open_orders)) / 1000
-    if kept is None:
-        verdict = Verdict.AMBIGUOUS if age >= GRACE_SECONDS else Verdict.TOO_EARLY
+    others = any(order.needs_admin for order in await desk.database.read(orders.with_open_refund))
+    if kept is None or others or not is_clear:
+        patience = GRACE_SECONDS if is_clear else _PATIENCE_SECONDS
+        verdict = Verdict.AMBIGUOUS if age >= patience else Verdict.TOO_EARLY
     else:
         verdict = judge(Rest(**json.loads(kept)), rest, owed, age)
     if verdict is Verdict.AMBIGUOUS:

@@ -267,8 +267,14 @@ class Watcher:
         self._is_listed(watch)
         if _got_its_code(knew, watch.order):
             self._desk.webhooks.was_late()
-        if _says_too_little(remote):
-            watch.due = self._desk.clock.monotonic()
+        if _says_too_little(remote) and await self._hides_an_sms(watch.order, remote):
+            # Read by itself, and looked at anew in the next list: that read may fail, or know no more yet.
+            watch.seen, watch.due = None, self._desk.clock.monotonic()
+
+    async def _hides_an_sms(self, order: Order, remote: RemoteOrder) -> bool:
+        """Whether the list counts an SMS that the books do not have yet."""
+        latest = await self._desk.database.read(lambda connection: orders.latest_sms(connection, order.id))
+        return latest is None or latest.revision < (remote.revision or 0)
 
     def _is_listed(self, watch: _Watch) -> None:
         if not watch.listed:

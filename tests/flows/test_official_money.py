@@ -164,6 +164,43 @@ async def test_an_expired_order_is_booked_by_what_the_balance_shows(
         await scene.reconcile()
 
 
+async def test_a_refund_on_the_website_is_not_taken_for_that_of_another_order(tmp_path: Path) -> None:
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None, refund_expired=False)
+    polling = {"interval": 200}
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", polling=polling) as scene:
+        expired, canceled = await scene.order("whatsapp id"), await scene.order("whatsapp id")
+        await measured(scene)
+        sms.expire(expired.id)
+        await scene.hears("expired without a code", OMAR)
+        sms.cancel_order(canceled.id)
+        told = await scene.hears("came back, as the balance shows", OMAR)
+        assert "nothing came back" in told.text
+        await scene.hears("#2 is canceled", OMAR, anew=False)
+        await scene.reconcile()
+
+
+async def test_what_came_back_for_orders_that_an_admin_decides_proves_nothing_for_the_next(tmp_path: Path) -> None:
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None)
+    polling = {"interval": 200}
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", polling=polling) as scene:
+        first, second, third = [await scene.order("whatsapp id") for _ in range(3)]
+        await measured(scene)
+        sms.refund_expired = True
+        sms.expire(first.id)
+        sms.refund_expired = False
+        sms.expire(second.id)
+        await scene.hears("#2", ADA, anew=False)
+        sms.expire(third.id)
+        await scene.hears("#3", ADA, anew=False)
+        assert scene.sms.books.spent == 2 * first.price
+        await scene.ask(ADA, "/resolve 1 refunded", "#1")
+        await scene.ask(ADA, "/resolve 2 charged", "#2")
+        await scene.ask(ADA, "/resolve 3 charged", "#3")
+        await scene.reconcile()
+
+
 async def test_a_cancel_that_comes_too_early_is_made_later_by_itself(tmp_path: Path) -> None:
     clock = FastClock(SPEED, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, cancel_window=60.0)

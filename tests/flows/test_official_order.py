@@ -49,6 +49,20 @@ async def test_watching_is_one_list_whatever_the_number_of_orders(scene: Scene) 
     assert scene.sms.books.requests[READ] == reads
 
 
+async def test_an_sms_that_the_list_counts_and_does_not_show_is_read_until_it_is_had(scene: Scene) -> None:
+    """Also when the order itself shows it no sooner; then it is left alone again."""
+    scene.sms.hides_sms = frozenset({"list", "read"})
+    order = await scene.order("whatsapp id")
+    scene.sms.arrive(order.id, "739105")
+    lists = scene.sms.books.requests[ACTIVE]
+    await scene.until(lambda: scene.sms.books.requests[ACTIVE] >= lists + 4)
+    scene.sms.hides_sms = frozenset({"list"})
+    await scene.hears("739105", OMAR, anew=False)
+    reads, lists = scene.sms.books.requests[READ], scene.sms.books.requests[ACTIVE]
+    await scene.until(lambda: scene.sms.books.requests[ACTIVE] >= lists + 4)
+    assert scene.sms.books.requests[READ] == reads
+
+
 @pytest.mark.parametrize("where", ["id", "ID", "🇮🇩", "+62", "62", "Indonesia", "indonsia"])
 async def test_a_country_goes_by_many_names(scene: Scene, where: str) -> None:
     scene.say(OMAR, f"/order whatsapp {where}")

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -151,12 +152,50 @@ async def test_when_the_disk_is_full_for_one_it_is_full_for_all(database: Databa
     assert database.is_writable
 
 
-async def test_a_commit_that_fails_fails_all_and_each_keeps_its_own_reason(database: Database) -> None:
-    fine, failed, dangles = await together(database, [putting("a"), failing("b"), dangling("c")])
-    assert isinstance(fine, sqlite3.IntegrityError)
-    assert isinstance(failed, GaveUp)
-    assert isinstance(dangles, sqlite3.IntegrityError)
+async def test_a_commit_that_fails_fails_all_and_everybody_hears_why(database: Database) -> None:
+    """Also whoever had failed before: it may have been for what another had written."""
+    outcomes = await together(database, [putting("a"), failing("b"), dangling("c")])
+    assert [type(outcome) for outcome in outcomes] == [sqlite3.IntegrityError] * 3
     assert await kept(database) == []
+
+
+async def test_when_all_fail_nothing_is_committed(database: Database) -> None:
+    said: list[str] = []
+    await database.read(lambda connection: connection.set_trace_callback(said.append))
+    outcomes = await together(database, [failing("a"), failing("b")])
+    assert [type(outcome) for outcome in outcomes] == [GaveUp] * 2
+    assert "COMMIT" not in said
+    assert await kept(database) == []
+
+
+async def test_whoever_comes_during_a_commit_waits_for_the_next_one_and_no_longer(database: Database) -> None:
+    said: list[str] = []
+    await database.read(lambda connection: connection.set_trace_callback(said.append))
+
+    def slow(connection: sqlite3.Connection) -> str:
+        time.sleep(0.02)
+        return putting(f"slow {len(said)}")(connection)
+
+    steady = []
+    first = [asyncio.create_task(database.transact(putting(f"{number:02d}"))) for number in range(40)]
+    for _ in range(10):
+        steady.append(asyncio.create_task(database.transact(slow)))
+        await asyncio.sleep(0.005)
+    assert all(task.done() for task in first)
+    await asyncio.gather(*first, *steady)
+    assert said.count("COMMIT") < 10
+
+
+async def test_closing_finishes_what_waits_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    desk = await Database.open(tmp_path / "desk.sqlite3")
+    waiting = [asyncio.create_task(desk.transact(putting(name))) for name in ("a", "b")]
+    await asyncio.sleep(0)
+    await desk.close()
+    assert await asyncio.gather(*waiting) == ["a", "b"]
+    with pytest.raises(Exception, match=r"closed|active"):
+        await desk.transact(putting("c"))
+    async with running(tmp_path / "desk.sqlite3") as again:
+        assert await kept(again) == ["a", "b"]
 
 
 async def test_whoever_is_cancelled_while_waiting_is_written_with_the_others(database: Database) -> None:
