@@ -40,6 +40,11 @@ _MISSING: Final = 12.0
 _WITH_WEBHOOKS: Final = 3.0
 """How many times slower the list is asked for while webhooks have proven to be faster."""
 
+_HINTS_EVERY: Final = 0.25
+"""Seconds between two requests because of webhooks: what comes in between shares the next one, within any account's
+budget."""
+
+_LISTING: Final = "listing live orders"
 _AT_ONCE: Final = 16
 _BOOKED_AT_ONCE: Final = 32
 """Orders of one list that are booked side by side, so that they share a commit; the first codes leave after it."""
@@ -101,6 +106,8 @@ class Watcher:
         self._refunds_due = 0.0
         self._refresh_due = 0.0
         self._list_due = 0.0
+        self._hinted: list[_Watch] = []
+        self._hints_due = 0.0
 
     async def run(self) -> None:
         """Watch for ever; when asked to stop, let the looks under way come to their end."""
@@ -206,18 +213,31 @@ class Watcher:
         self._desk.signals.watch.set()
 
     def _take_hints(self) -> None:
-        """Read at once what a webhook spoke of; what it said itself is not trusted."""
+        """Look at once at what a webhook spoke of; what it said itself is not trusted.
+
+        One order is read by itself, several are looked for in one list.
+        """
         now = self._desk.clock.monotonic()
         for remote_id in self._desk.hints.take(self._by_remote_id):
             watch = self._by_remote_id[remote_id]
-            watch.due, watch.hinted = now, True
+            watch.hinted = True
+            self._hinted.append(watch)
+        if not self._hinted or now < self._hints_due:
+            return
+        self._hints_due = now + _HINTS_EVERY
+        if self._desk.sms.shows_all_live and len(self._hinted) > 1:
+            self._list_due = now
+        else:
+            for watch in self._hinted:
+                watch.due = now
+        self._hinted = []
 
     def _start_list(self) -> None:
         now = self._desk.clock.monotonic()
-        if not self._desk.sms.shows_all_live or not self._watches or now < self._list_due:
+        if not self._desk.sms.shows_all_live or not self._watches or now < self._list_due or _LISTING in self._beside:
             return
         self._list_due = now + self._list_interval
-        self._start_beside("listing live orders", self._list())
+        self._start_beside(_LISTING, self._list())
 
     @property
     def _list_interval(self) -> float:
@@ -229,6 +249,9 @@ class Watcher:
         """Ask once for all live orders and take in what is new of each."""
         # An order placed while the answer is on its way is not in it and has not left it either.
         asked_for = list(self._watches.values())
+        hinted = {watch.order.id for watch in asked_for if watch.hinted}
+        for watch in asked_for:
+            watch.hinted = False
         try:
             shown = {remote.remote_id: remote for remote in await self._desk.sms.live()}
         except TokenRejected:
@@ -249,13 +272,14 @@ class Watcher:
         # After a start there is something to write down of each order: codes do not wait for all of that.
         news.sort(key=lambda item: _has_no_sms(item[1]))
         for start in range(0, len(news), _BOOKED_AT_ONCE):
-            await asyncio.gather(*(self._take_from_list(*item) for item in news[start : start + _BOOKED_AT_ONCE]))
+            batch = news[start : start + _BOOKED_AT_ONCE]
+            await asyncio.gather(*(self._take_from_list(*item, hinted=item[0].order.id in hinted) for item in batch))
 
     def _left_the_list(self, watch: _Watch) -> None:
         if watch.listed:
             watch.listed, watch.seen, watch.due = False, None, self._desk.clock.monotonic()
 
-    async def _take_from_list(self, watch: _Watch, remote: RemoteOrder) -> None:
+    async def _take_from_list(self, watch: _Watch, remote: RemoteOrder, *, hinted: bool) -> None:
         """Book what is new of one order; if it cannot be booked, that must not hide the codes of all others."""
         knew = watch.order
         try:
@@ -266,7 +290,7 @@ class Watcher:
         watch.seen = remote
         self._is_listed(watch)
         if _got_its_code(knew, watch.order):
-            self._desk.webhooks.was_late()
+            (self._desk.webhooks.was_first if hinted else self._desk.webhooks.was_late)()
         if _says_too_little(remote) and await self._hides_an_sms(watch.order, remote):
             # Read by itself, and looked at anew in the next list: that read may fail, or know no more yet.
             watch.seen, watch.due = None, self._desk.clock.monotonic()
@@ -430,8 +454,10 @@ class Watcher:
     def _wait_seconds(self) -> float:
         now = self._desk.clock.monotonic()
         moments = [self._refresh_due, self._evidence_due]
-        if self._desk.sms.shows_all_live and self._watches:
+        if self._desk.sms.shows_all_live and self._watches and _LISTING not in self._beside:
             moments.append(self._list_due)
+        if self._hinted:
+            moments.append(self._hints_due)
         if len(self._reading) < _AT_ONCE:
             moments.extend(watch.due for watch in self._watches.values() if watch.order.id not in self._reading)
         return max(min(moments) - now, 0.01)
