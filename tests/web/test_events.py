@@ -26,6 +26,7 @@ from tests.web.site import answers, free_port, open_web
 
 SECRET = "a-secret-of-the-team-and-smscode"
 READ = ("GET", "/v1/orders/{id}")
+LIST = ("GET", "/v1/orders/active")
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -83,6 +84,21 @@ async def test_what_an_event_says_itself_is_not_believed(site: Site) -> None:
     await scene.until(lambda: scene.sms.books.requests[READ] > reads)
     await scene.settle()
     assert not any("666666" in text for text in scene.said_by_bot(OMAR))
+
+
+async def test_events_that_come_together_share_a_request(site: Site) -> None:
+    scene, client = site
+    crowd = [await scene.hire(6000 + number, f"Member {number}") for number in range(12)]
+    ordered = [await scene.order("whatsapp id", user_id) for user_id in crowd]
+    asked = scene.sms.books.requests[READ] + scene.sms.books.requests[LIST]
+    for order in ordered:
+        scene.sms.arrive(order.id)
+    bodies = [told(order.number) for order in ordered]
+    assert await asyncio.gather(*(post(client, body, sign(body)) for body in bodies)) == [204] * len(bodies)
+    for user_id in crowd:
+        await scene.hears("🔑", user_id)
+    assert scene.sms.books.requests[READ] + scene.sms.books.requests[LIST] - asked <= 4
+    await scene.reconcile()
 
 
 async def test_a_repeated_event_is_one_message(site: Site) -> None:
