@@ -244,8 +244,12 @@ class Reach:
         self._lines = lines
 
     def of(self, mutant: Mutant) -> Sequence[str]:
-        """The tests to try on a mutant; a statement of several lines is reached by its first one."""
-        return self._lines.get((mutant.target, mutant.line), ())[:_MOST_TESTS]
+        """The tests to try on a mutant; a statement of several lines is reached by its first one.
+
+        What runs when the module is imported, a constant for one, is reached by whatever reaches the module.
+        """
+        found = self._lines.get((mutant.target, mutant.line), ()) or self._lines.get((mutant.target, 0), ())
+        return found[:_MOST_TESTS]
 
 
 def learn(folder: Path) -> Reach:
@@ -284,9 +288,12 @@ def _lines(data: Path, seconds: Mapping[str, float]) -> Mapping[tuple[str, int],
     kept.read()
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for target in TARGETS:
+        anywhere: set[str] = set()
         for line, contexts in kept.contexts_by_lineno(str(ROOT / target)).items():
-            tests = {context.partition("|")[0] for context in contexts if context}
-            found[target, line] = sorted(tests & seconds.keys(), key=lambda test: seconds[test])
+            tests = {context.partition("|")[0] for context in contexts if context} & seconds.keys()
+            anywhere |= tests
+            found[target, line] = sorted(tests, key=lambda test: seconds[test])
+        found[target, 0] = sorted(anywhere, key=lambda test: seconds[test])
     return found
 
 
