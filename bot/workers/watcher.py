@@ -259,6 +259,9 @@ class Watcher:
             return
         except SmsError as error:
             log.warning("the list of live orders: %s", error)
+            # Also where webhooks have made lists rare: this one may have been for what an event spoke of.
+            soon = self._desk.clock.monotonic() + self._desk.settings.polling.interval
+            self._list_due = min(self._list_due, soon)
             return
         news = []
         for watch in asked_for:
