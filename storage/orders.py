@@ -445,6 +445,16 @@ def latest_sms(connection: sqlite3.Connection, order_id: int) -> Sms | None:
     return Sms(**row) if row else None
 
 
+def overtaken(connection: sqlite3.Connection, order_id: int, asked_at: int) -> frozenset[str]:
+    """All codes of an order, if one of them was booked at that moment (unix ms) or later; else none."""
+    rows = connection.execute(
+        "SELECT code FROM sms WHERE order_id = ?1 AND code IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM sms WHERE order_id = ?1 AND seen_at >= ?2)",
+        (order_id, asked_at),
+    )
+    return frozenset(row["code"] for row in rows)
+
+
 def sms(connection: sqlite3.Connection, order_id: int, revision: int) -> Sms | None:
     """One SMS of an order."""
     row = connection.execute(

@@ -165,13 +165,15 @@ class Observed:
     assumed: bool = False
 
 
-def observe(state: OrderState, latest: Sms | None, remote: RemoteOrder) -> Observed:
+def observe(state: OrderState, latest: Sms | None, remote: RemoteOrder, told: frozenset[str] = frozenset()) -> Observed:
     """Decide what `remote` changes about an order in `state` whose newest SMS is `latest`.
+
+    `told` are the codes that are no news in it, because a newer answer has overtaken it.
 
     An ended order stays as it ended, but a code that shows up late is still a code. A refund needs evidence: a
     cancel or an expiry, and no code before or with it (SMSCode refunds a cancel only before the code).
     """
-    sms = _fresh_sms(latest, remote)
+    sms = _fresh_sms(latest, remote, told)
     if state.ended:
         return Observed(state, sms)
     has_code = sms is not None or latest is not None
@@ -184,18 +186,18 @@ def observe(state: OrderState, latest: Sms | None, remote: RemoteOrder) -> Obser
     return Observed(OrderState.RECEIVED if has_code else OrderState.WAITING, sms)
 
 
-def _fresh_sms(latest: Sms | None, remote: RemoteOrder) -> Sms | None:
+def _fresh_sms(latest: Sms | None, remote: RemoteOrder, told: frozenset[str]) -> Sms | None:
     """The SMS that `remote` shows and that was not known before, if any.
 
     Where the contract counts, a higher count is new even with the same digits, and a lower one is old news. Where
-    it does not, another code than the latest is a new SMS.
+    it does not, another code than the latest is a new SMS, unless it was told before and the answer was overtaken.
     """
     if remote.code is None and remote.text is None:
         return None
     known = latest.revision if latest else 0
     if remote.revision is not None:
         return Sms(remote.revision, remote.code, remote.text) if remote.revision > known else None
-    if latest is not None and _same_sms(latest, remote):
+    if (latest is not None and _same_sms(latest, remote)) or remote.code in told:
         return None
     return Sms(known + 1, remote.code, remote.text)
 

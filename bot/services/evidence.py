@@ -197,7 +197,7 @@ async def _refresh_others(desk: Desk) -> bool:
         if other.remote_id is None or other.needs_admin:
             continue
         try:
-            await tracking.record(desk, other.id, await desk.sms.read(other.remote_id, Priority.WATCH))
+            await tracking.refresh(desk, other, Priority.WATCH)
         except SmsError as error:
             log.warning("order %s hides what it may have given back: %s", other.id, error)
             all_seen = False

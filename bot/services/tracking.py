@@ -22,12 +22,16 @@ _TRY_CANCEL_AGAIN: Final = 10_000
 """Milliseconds until a cancel that came too early is tried again, where SMSCode does not say from when it may be."""
 
 
-async def record(desk: Desk, order_id: int, remote: RemoteOrder) -> Order:
-    """Take in what SMSCode shows of an order: its state, a new SMS, a refund, and the messages about them."""
+async def record(desk: Desk, order_id: int, remote: RemoteOrder, asked_at: int | None = None) -> Order:
+    """Take in what SMSCode shows of an order: its state, a new SMS, a refund, and the messages about them.
+
+    `asked_at` (unix ms) is when it was asked: an answer that was overtaken by another may show an older code again.
+    """
 
     def look(connection: sqlite3.Connection) -> tuple[Order, Observed]:
         order = known(connection, order_id)
-        return order, observe(order.state, orders.latest_sms(connection, order_id), remote)
+        told = frozenset() if asked_at is None else orders.overtaken(connection, order_id, asked_at)
+        return order, observe(order.state, orders.latest_sms(connection, order_id), remote, told)
 
     order, observed = await desk.database.read(look)
     if observed == Observed(order.state) and not _differs(order, remote):
@@ -275,7 +279,8 @@ async def refresh(desk: Desk, order: Order, priority: Priority) -> Order:
     """
     if order.remote_id is None or not order.state.watched:
         return order
-    return await record(desk, order.id, await desk.sms.read(order.remote_id, priority))
+    asked_at = desk.now
+    return await record(desk, order.id, await desk.sms.read(order.remote_id, priority), asked_at)
 
 
 async def find(desk: Desk, member: Member, order_id: int | None) -> Order:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.bot_api import OMAR
+from bot.sandbox.sms_api import Fault, FaultKind
 from tests.clocks import FastClock
 from tests.scene import NOON, Scene, open_scene
 
@@ -71,3 +72,19 @@ async def test_a_second_sms_that_is_only_seen_as_the_order_ends_still_comes(scen
     await scene.hears("222222", OMAR)
     assert len(pushes(scene)) == 2
     await scene.reconcile()
+
+
+async def test_an_answer_that_comes_late_tells_no_code_again(tmp_path: Path) -> None:
+    """The guide counts no SMS: an older answer that is overtaken by a newer one must not pass for news."""
+    async with open_scene(tmp_path) as scene:
+        order = await scene.order()
+        scene.sms.arrive(order.id, code="111111")
+        await scene.hears("111111", OMAR)
+        scene.sms.faults.add(Fault(kind=FaultKind.LATE, route="GET /v1/orders/{id}", seconds=2.0))
+        reads = scene.sms.books.requests[READ]
+        await scene.until(lambda: scene.sms.books.requests[READ] > reads)
+        scene.sms.arrive(order.id, code="222222")
+        await scene.ask(OMAR, "/cancel", "nothing comes back")
+        await scene.hears("222222", OMAR, anew=False)
+        await scene.settle(2.5)
+        assert [text.split()[1] for text in pushes(scene)] == ["111111", "222222"]
