@@ -90,6 +90,7 @@ async def test_the_admins_own_chat_is_never_left(tmp_path: Path) -> None:
 async def test_answers_cards_and_codes_stay_in_their_topic(scene: Scene) -> None:
     scene.telegram.add_chat(FORUM, "Forum", members=(ADA, OMAR), creator=ADA, is_forum=True)
     scene.telegram.add_bot_to_group(ADA, FORUM)
+    await scene.hears("I work in", FORUM, anew=False)
     topic = scene.telegram.add_topic(FORUM, "Codes", by=ADA)
     scene.say(OMAR, "/balance", FORUM, thread_id=topic)
     assert (await scene.hears("The account has", FORUM)).thread_id == topic
@@ -111,6 +112,7 @@ async def test_the_beginning_of_a_topic_is_not_taken_for_a_reply(scene: Scene) -
     await scene.hire(BOB, "Bob", Role.ADMIN)
     scene.telegram.add_chat(FORUM, "Forum", members=(ADA, OMAR, BOB), creator=ADA, is_forum=True)
     scene.telegram.add_bot_to_group(ADA, FORUM)
+    await scene.hears("I work in", FORUM, anew=False)
     topic = scene.telegram.add_topic(FORUM, "Codes", by=BOB)
     for text in ("/revoke", "/role viewer", "/limit daily 5", "/allow viewer"):
         scene.say(ADA, text, FORUM, thread_id=topic, reply_to=topic)
