@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import Running, enlist, running, worlds
+from benchmarks.process import UNPACED, Running, enlist, running, worlds
 from benchmarks.report import Report, Spread, leave
 
 FIRST: Final = 20_001
@@ -32,7 +32,6 @@ TRIPS: Final = {"/orders": 1, "/balance": 2, "/order whatsapp indonesia": 4}
 """Round trips from the moment the update is handed out: one for the answer, the rest to SMSCode."""
 
 ENOUGH: Final = {"team_daily": 10**9, "team_monthly": 10**9, "daily": 10**8, "monthly": 10**9, "active_orders": 1000}
-UNPACED: Final = ("-m", "benchmarks.unpaced")
 ECHO: Final = ("-m", "benchmarks.echo")
 
 

@@ -15,13 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import Running, enlist, running, worlds
+from benchmarks.process import UNPACED, Running, enlist, running, worlds
 from benchmarks.report import Report, Spread, leave
 
 INTERVAL: Final = 5.0
 FIRST: Final = 20_001
 ENOUGH: Final = {"team_daily": 10**9, "team_monthly": 10**9}
-UNPACED: Final = ("-m", "benchmarks.unpaced")
 _PATIENCE: Final = 60.0
 
 

@@ -26,6 +26,7 @@ from storage.migrate import migrate
 
 OWNER: Final = 7001
 DESK: Final = ("-m", "bot")
+UNPACED: Final = ("-m", "benchmarks.unpaced")
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PATIENCE: Final = 120.0
 _QUIET: Final = 1.5

@@ -14,11 +14,10 @@ from bot import logs
 from bot.chat import keyboards, report_texts, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.sender import Sender
-from bot.chat.wording import format_amount
 from bot.clock import from_milliseconds
 from bot.domain.notices import Delivered, Delivery, Notice, NoticeKind, Rejected, Unreachable, Urgency
 from bot.domain.periods import parse_period
-from bot.services import approvals, plots, reports, spending, tracking
+from bot.services import approvals, reports, spending, tracking
 from bot.services.desk import Desk
 from bot.services.easel import Plot
 from bot.services.reports import By, Report
@@ -228,19 +227,17 @@ class Deliverer:
         picture = await self._drawn(report)
         if picture is None:
             return None
-        others = [by for by in By if by is not By.DAY]
-        rows: list[Row] = [[keyboards.command(f"By {by}", "spend", f"{report.period} {by}") for by in others]]
         return await self._sender.photo(
             letter.notice.chat_id,
             picture,
             texts.repeated(text) if letter.repeated else text,
-            keyboard=await self._keyboard(letter, ANYBODY, rows),
+            keyboard=await self._keyboard(letter, ANYBODY, [keyboards.other_ways(report.period, By.DAY)]),
             thread_id=letter.notice.thread_id,
         )
 
     async def _drawn(self, report: Report) -> bytes | None:
         """The picture of a report by days; the next admin's is the same one, and takes as long to draw."""
-        plot = plots.plot_of(report, By.DAY, format_amount, report_texts.plot_subtitle(report.period, By.DAY))
+        plot = report_texts.plot(report, By.DAY)
         async with self._drawing:
             if self._picture is None or self._picture[0] != plot:
                 picture = await self._desk.easel.draw(plot, self._desk.settings.storage.path)

@@ -10,7 +10,9 @@ from telegram.constants import KeyboardButtonStyle
 
 from bot.domain.access import Role
 from bot.domain.orders import OrderState
+from bot.domain.periods import Period
 from bot.services.desk import Desk
+from bot.services.reports import By
 from storage import buttons
 from storage.buttons import Facts
 from storage.orders import Order
@@ -64,6 +66,12 @@ Row = Sequence[Press | Copy | Link]
 def command(label: str, name: str, text: str, style: str | None = None) -> Press:
     """A button that runs the command `name` as if its owner had typed `text` behind it."""
     return Press(label, RUN, {"command": name, "text": text}, style)
+
+
+def other_ways(period: Period, shown: By) -> Row:
+    """What a period was spent on, broken down in the ways that are not `shown`; the days of one day are none."""
+    others = [by for by in By if by is not shown and not (by is By.DAY and len(period) == 1)]
+    return [command(f"By {by}", "spend", f"{period} {by}") for by in others]
 
 
 async def make(desk: Desk, owner: int, rows: Sequence[Row]) -> InlineKeyboardMarkup | None:

@@ -11,6 +11,8 @@ from bot.chat.texts import escape
 from bot.chat.wording import format_amount
 from bot.clock import from_milliseconds
 from bot.domain.periods import Period
+from bot.services import plots
+from bot.services.easel import Plot
 from bot.services.reports import By, Report, Totals
 from storage.audit import DESK, Line
 from storage.reports import Row, Told
@@ -115,7 +117,12 @@ def digest(report: Report) -> str:
     return _as_many_as_fit(["🗓 <b>Last week</b>", *_numbers(report)], _LONGEST_CAPTION - _ROOM_TO_REPEAT)
 
 
-def plot_subtitle(period: Period, by: By) -> str:
+def plot(report: Report, by: By) -> Plot:
+    """The plot of one breakdown of a report, in the words and amounts of the chat."""
+    return plots.plot_of(report, by, format_amount, _plot_subtitle(report.period, by))
+
+
+def _plot_subtitle(period: Period, by: By) -> str:
     """What a picture shows; plain text."""
     return f"{written(period)} · by {by}"
 

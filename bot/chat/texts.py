@@ -391,10 +391,9 @@ def repeated(markup: str) -> str:
 
 def approval(request: Approval, asker: str, state: Statement, zone: ZoneInfo) -> str:
     left = {budget.name: format_amount(budget.left) for budget in state.budgets}
-    what = "the same number again" if request.reactivates is not None else escape(request.platform)
     note = html.escape(request.note, quote=False)
     return (
-        f"🙋 {mention(request.member_id, asker)} wants {what} in {escape(request.country)} for up to "
+        f"🙋 {mention(request.member_id, asker)} wants {_wanted(request)} in {escape(request.country)} for up to "
         f"<b>{format_amount(request.price)}</b> and needs your yes.\n"
         f"{f'Note: {note}' if note else 'There is no note.'}\n"
         f"Left before it: {left[LimitName.DAILY]} today and {left[LimitName.MONTHLY]} this month for them, "
@@ -402,6 +401,10 @@ def approval(request: Approval, asker: str, state: Statement, zone: ZoneInfo) ->
         f"The first answer counts. Request {request.id} runs out "
         f"{countdown(from_milliseconds(request.expires_at), zone)}."
     )
+
+
+def _wanted(request: Approval) -> str:
+    return "the same number again" if request.reactivates is not None else escape(request.platform)
 
 
 def decided(request: Approval, asker: str, by: str, facts: Facts) -> str:
@@ -412,9 +415,8 @@ def decided(request: Approval, asker: str, by: str, facts: Facts) -> str:
         "withdrawn": f"{escape(by)} took it back.",
         "expired": "⌛ It has run out.",
     }
-    what = "the same number again" if request.reactivates is not None else escape(request.platform)
     return (
-        f"Request {request.id}: {escape(asker)} wanted {what} in {escape(request.country)} for up to "
+        f"Request {request.id}: {escape(asker)} wanted {_wanted(request)} in {escape(request.country)} for up to "
         f"{format_amount(request.price)}{': ' + html.escape(request.note, quote=False) if request.note else ''}\n"
         f"{outcomes.get(str(facts.get('outcome')), escape(facts.get('outcome')))}"
     )

@@ -64,7 +64,8 @@ def judge(before: Rest, now: Rest, owed: int, age_seconds: float) -> Verdict:
 
 async def look_into(desk: Desk) -> None:
     """Take the account's measure while nothing is open; once something is, let the difference decide."""
-    open_orders = [order for order in await desk.database.read(orders.with_open_refund) if not order.needs_admin]
+    unsettled = await desk.database.read(orders.with_open_refund)
+    open_orders = [order for order in unsettled if not order.needs_admin]
     if not open_orders and await desk.database.read(lambda connection: _may_be_refunded_already(desk, connection)):
         return
     try:
@@ -76,7 +77,8 @@ async def look_into(desk: Desk) -> None:
         return
     is_clear = await _none_had_ended(desk, rest)
     if open_orders:
-        await _decide(desk, open_orders, rest, is_clear=is_clear)
+        alone = len(open_orders) == len(unsettled)
+        await _decide(desk, open_orders, rest, alone=alone, is_clear=is_clear)
     elif is_clear:
         await desk.transact(lambda connection: _keep(connection, rest))
 
@@ -146,16 +148,16 @@ async def _none_had_ended(desk: Desk, rest: Rest) -> bool:
     return all(order.remote_id in live for order in watched)
 
 
-async def _decide(desk: Desk, open_orders: list[Order], rest: Rest, *, is_clear: bool) -> None:
+async def _decide(desk: Desk, open_orders: list[Order], rest: Rest, *, alone: bool, is_clear: bool) -> None:
     """Book what the balance proves; hand over to an admin what it cannot prove.
 
-    It proves nothing while an order may have ended unnoticed, or while an admin has to say what came back for another.
+    It proves nothing unless it `is_clear` that no order has ended unnoticed, nor while an admin has to say what came
+    back for another: then these are not `alone`.
     """
     kept = await desk.database.read(lambda connection: settings.get(connection, settings.ACCOUNT))
     owed = sum(order.charged - order.refunded for order in open_orders)
     age = (desk.now - max(order.ended_at or 0 for order in open_orders)) / 1000
-    others = any(order.needs_admin for order in await desk.database.read(orders.with_open_refund))
-    if kept is None or others or not is_clear:
+    if kept is None or not alone or not is_clear:
         patience = GRACE_SECONDS if is_clear else _PATIENCE_SECONDS
         verdict = Verdict.AMBIGUOUS if age >= patience else Verdict.TOO_EARLY
     else:

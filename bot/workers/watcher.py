@@ -476,7 +476,7 @@ def _has_no_sms(remote: RemoteOrder) -> bool:
 
 def _says_too_little(remote: RemoteOrder) -> bool:
     """Whether the list counts an SMS without showing it."""
-    return bool(remote.revision) and remote.code is None and remote.text is None
+    return bool(remote.revision) and _has_no_sms(remote)
 
 
 def _is_planned_to_end(order: Order, now: int) -> bool:

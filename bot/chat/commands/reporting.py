@@ -6,11 +6,10 @@ from typing import Final
 from bot.chat import keyboards, parsing, report_texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
-from bot.chat.wording import format_amount
 from bot.domain.errors import WrongUsage
 from bot.domain.notices import Delivered
 from bot.domain.periods import EVERYDAY, LONGEST, Period, parse_period
-from bot.services import exports, inquiry, plots, reports
+from bot.services import exports, inquiry, reports
 from bot.services.inquiry import Subject
 from bot.services.reports import By, Report
 from storage import members
@@ -53,18 +52,16 @@ async def _show_spending(visit: Visit, report: Report, by: By) -> None:
     if not report.parts[by] or not report.total.placed:
         await visit.answer(numbers, rows)
         return
-    plot = plots.plot_of(report, by, format_amount, report_texts.plot_subtitle(report.period, by))
-    picture = await visit.desk.easel.draw(plot, visit.desk.settings.storage.path)
+    picture = await visit.desk.easel.draw(report_texts.plot(report, by), visit.desk.settings.storage.path)
     if picture is None:
         numbers = report_texts.no_picture(numbers)
     await visit.answer_with_photo(picture, numbers, rows)
 
 
 def _spend_buttons(period: Period, by: By) -> list[Row]:
-    others = [other for other in By if other is not by and not (other is By.DAY and len(period) == 1)]
     return [
         [keyboards.command(name.capitalize(), "spend", name) for name in EVERYDAY if name != "yesterday"],
-        [keyboards.command(f"By {other}", "spend", f"{period} {other}") for other in others],
+        keyboards.other_ways(period, by),
         [keyboards.command("As a file", "spend", f"{period} csv")],
     ]
 
