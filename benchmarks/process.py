@@ -5,7 +5,6 @@ Its CPU time and memory are what the system says (`/proc`), so neither the simul
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import sqlite3
@@ -23,6 +22,7 @@ from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import Contract, SmsWorld, sms_app
 from storage import members
 from storage.migrate import migrate
+from tests.config_file import config_text
 
 OWNER: Final = 7001
 DESK: Final = ("-m", "bot")
@@ -81,16 +81,8 @@ async def running(
     """Run what `words` name, as the desk is run, on the database in `folder`; `sections` add to the configuration."""
     async with LoopbackServer(bot_app(telegram)) as chat, LoopbackServer(sms_app(sms, contract)) as api:
         config = folder / "config.toml"
-        values: dict[str, dict[str, Any]] = {
-            "telegram": {"token": telegram.token, "base_url": chat.url},
-            "smscode": {"token": "sandbox", "base_url": api.url},
-            "access": {"owners": [OWNER]},
-            "storage": {"path": str(folder / "desk.sqlite3")},
-            "logging": {"level": "ERROR"},
-        }
-        for name, more in sections.items():
-            values[name] = {**values.get(name, {}), **more}
-        config.write_text(_toml(values), encoding="utf-8")
+        added = {"storage": {"path": str(folder / "desk.sqlite3")}, "logging": {"level": "ERROR"}, **sections}
+        config.write_text(config_text(telegram.token, chat.url, api.url, OWNER, "auto", **added), encoding="utf-8")
         config.chmod(0o600)
         started = time.monotonic()
         process = await asyncio.create_subprocess_exec(sys.executable, *words, "run", "--config", str(config))
@@ -100,16 +92,6 @@ async def running(
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             await process.wait()
-
-
-def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """Words, numbers and lists are spelled alike in JSON."""
-    lines = [
-        line
-        for name, values in sections.items()
-        for line in (f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()))
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def enlist(folder: Path, telegram: TelegramWorld, people: Iterable[int]) -> None:

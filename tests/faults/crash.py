@@ -10,7 +10,6 @@ comes to rest, and what Telegram and SMSCode saw is compared with what the desk 
 import argparse
 import asyncio
 import contextlib
-import json
 import random
 import sqlite3
 import sys
@@ -29,7 +28,9 @@ from rich.progress import track
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
 from storage import ledger
+from tests.config_file import config_text
 from tests.faults.desk_process import Desk, SharedClock
+from tests.faults.proof import Proof
 
 SPEED = 20.0
 ADMIN = 5001
@@ -51,7 +52,7 @@ _IN_HAND = 1.0
 
 
 @dataclass
-class Verdict:
+class Verdict(Proof):
     """What was counted; a bar that is not met is in `broken`."""
 
     kills: int
@@ -65,13 +66,11 @@ class Verdict:
     replaced: int = 0
     """Codes read in the moment of a kill, and replaced by the next SMS before the desk could ask again."""
     faults: int = 0
-    broken: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """The verdict in one line."""
-        outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
-            f"crash proof {outcome}: {self.contract}, {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
+            f"crash proof {self.outcome}: {self.contract}, {self.kills} kills, seed {self.seed}, {self.seconds:.0f} s, "
             f"{self.commands} commands, {self.orders} orders, {self.codes} codes, {self.repeats} labelled repeats, "
             f"{self.replaced} replaced at SMSCode before they could be asked for again, "
             f"{self.faults} injected faults"
@@ -171,7 +170,16 @@ async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract, daily
     async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(api_app) as api:
         database = folder / "desk.sqlite3"
         config = folder / "config.toml"
-        config.write_text(_config(telegram.token, chat.url, api.url, database, contract, daily_cap), encoding="utf-8")
+        limits = {
+            "per_order": 20_000, "daily": daily_cap, "monthly": 100_000_000, "team_daily": 100_000_000,
+            "team_monthly": 100_000_000, "active_orders": 5, "cancels_per_day": 1000,
+        }  # fmt: skip
+        text = config_text(
+            telegram.token, chat.url, api.url, ADMIN, contract, smscode={"requests_per_minute": 3000}, limits=limits,
+            storage={"path": str(database)}, ordering={"countries": ["vietnam"]}, polling={"interval": 5},
+            logging={"level": "WARNING"},
+        )  # fmt: skip
+        config.write_text(text, encoding="utf-8")
         desk = Desk(config, clock, folder / "desk.log")
         stage = Stage(telegram, sms, desk, database, random.Random(seed), contract, daily_cap)
         try:
@@ -180,37 +188,6 @@ async def _open_stage(folder: Path, seed: int, contract: sms_api.Contract, daily
             yield stage
         finally:
             await desk.kill()
-
-
-def _config(token: str, chat_url: str, api_url: str, database: Path, contract: sms_api.Contract, daily_cap: int) -> str:
-    return f"""
-[telegram]
-token = "{token}"
-base_url = "{chat_url}"
-[smscode]
-token = "sandbox"
-base_url = "{api_url}"
-contract = "{contract}"
-requests_per_minute = 3000
-[storage]
-path = {json.dumps(str(database))}
-[access]
-owners = [{ADMIN}]
-[limits]
-per_order = 20000
-daily = {daily_cap}
-monthly = 100000000
-team_daily = 100000000
-team_monthly = 100000000
-active_orders = 5
-cancels_per_day = 1000
-[ordering]
-countries = ["vietnam"]
-[polling]
-interval = 5
-[logging]
-level = "WARNING"
-"""
 
 
 async def _people(stage: Stage) -> None:

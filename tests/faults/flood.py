@@ -11,7 +11,6 @@ taken when the flood was over is told.
 import argparse
 import asyncio
 import contextlib
-import json
 import math
 import re
 import sqlite3
@@ -25,7 +24,9 @@ from pathlib import Path
 
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
+from tests.config_file import config_text
 from tests.faults.desk_process import Desk, SharedClock
+from tests.faults.proof import Proof
 
 ADMIN, LATECOMER, NEWCOMER = 1001, 1003, 1004
 MEMBERS = tuple(range(3001, 3006))
@@ -51,7 +52,7 @@ _ROWS_AN_ANSWER = 2
 
 
 @dataclass
-class Findings:
+class Findings(Proof):
     """What was seen. `resident` in KiB, sampled through the flood; `broken` is empty when all is well."""
 
     seconds: float
@@ -65,7 +66,6 @@ class Findings:
     rows: int = 0
     file_bytes: int = 0
     notices: int = 0
-    broken: list[str] = field(default_factory=list)
 
     @property
     def reached(self) -> float:
@@ -83,11 +83,11 @@ class Findings:
 
     def line(self) -> str:
         """The findings in one line."""
-        outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
-            f"flood {outcome}: {self.messages} messages of strangers in {self.elapsed:.1f} s ({self.reached:.0f}/s), "
-            f"{self.left} not taken at the end, all after {self.drained:.1f} s more; {len(self.waits)} answers to "
-            f"members, p50 {self.waited(0.5):.2f} p99 {self.waited(0.99):.2f} max {max(self.waits):.2f} s; "
+            f"flood {self.outcome}: {self.messages} messages of strangers in {self.elapsed:.1f} s "
+            f"({self.reached:.0f}/s), {self.left} not taken at the end, all after {self.drained:.1f} s more; "
+            f"{len(self.waits)} answers to members, p50 {self.waited(0.5):.2f} p99 {self.waited(0.99):.2f} "
+            f"max {max(self.waits):.2f} s; "
             f"resident {self.resident[0]} +{self.growth} KiB; {self.rows} rows more, file {self.file_bytes} bytes, "
             f"{self.notices} strangers told"
         )
@@ -161,7 +161,11 @@ async def _open_place(findings: Findings, folder: Path) -> AsyncIterator[Place]:
     sms = sms_api.SmsWorld(now=clock.now, arrival=None)
     async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(sms_api.sms_app(sms, "guide")) as api:
         config, database = folder / "config.toml", folder / "desk.sqlite3"
-        config.write_text(_config(telegram.token, chat.url, api.url, database), encoding="utf-8")
+        text = config_text(
+            telegram.token, chat.url, api.url, ADMIN, "guide", storage={"path": str(database)},
+            alerts={"low_balance": 0, "low_disk": 0}, backup={"every": 0},
+        )  # fmt: skip
+        config.write_text(text, encoding="utf-8")
         desk = Desk(config, clock, folder / "desk.log")
         crowd = range(_FIRST_STRANGER, _FIRST_STRANGER + round(findings.seconds * findings.rate))
         try:
@@ -169,27 +173,6 @@ async def _open_place(findings: Findings, folder: Path) -> AsyncIterator[Place]:
             yield Place(telegram, sms, desk, database, findings, crowd)
         finally:
             await desk.kill()
-
-
-def _config(token: str, chat_url: str, api_url: str, database: Path) -> str:
-    return f"""
-[telegram]
-token = "{token}"
-base_url = "{chat_url}"
-[smscode]
-token = "sandbox"
-base_url = "{api_url}"
-contract = "guide"
-[storage]
-path = {json.dumps(str(database))}
-[access]
-owners = [{ADMIN}]
-[alerts]
-low_balance = 0
-low_disk = 0
-[backup]
-every = 0
-"""
 
 
 async def _people(place: Place) -> None:

@@ -11,7 +11,6 @@ tasks must be what they were.
 import argparse
 import asyncio
 import contextlib
-import json
 import random
 import re
 import sqlite3
@@ -26,8 +25,10 @@ import httpx
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
 from storage import ledger
+from tests.config_file import config_text
 from tests.faults.crash import SPEED
 from tests.faults.desk_process import Desk, SharedClock
+from tests.faults.proof import Proof
 from tests.faults.street import Street, Traffic
 from tests.web.site import free_port
 
@@ -50,7 +51,7 @@ _TASKS_AT_WORK = 12
 
 
 @dataclass
-class Findings:
+class Findings(Proof):
     """What was seen. `resident` in KiB, sampled in calm moments; `broken` is empty when all is well."""
 
     minutes: float
@@ -62,7 +63,6 @@ class Findings:
     files: list[int] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)
     log_bytes: int = 0
-    broken: list[str] = field(default_factory=list)
 
     @property
     def drift(self) -> float:
@@ -71,9 +71,8 @@ class Findings:
 
     def line(self) -> str:
         """The findings in one line."""
-        outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
-            f"soak {outcome}: {self.minutes:g} min, {self.commands} commands, {self.orders} orders, "
+            f"soak {self.outcome}: {self.minutes:g} min, {self.commands} commands, {self.orders} orders, "
             f"{self.codes} codes, {self.changes} changes of the street, "
             f"resident {self.resident[0]} -> {self.resident[-1]} KiB ({self.drift:+.1%}), "
             f"files {self.files[0]} -> {self.files[-1]}, tasks {self.tasks[0]} -> {self.tasks[-1]}, "
@@ -128,7 +127,16 @@ async def soak(minutes: float, seed: int, folder: Path, per_second: float = 10.0
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as page,
     ):
         config = folder / "config.toml"
-        config.write_text(_config(telegram.token, chat_street.url, api_street.url, folder, port), encoding="utf-8")
+        limits = {
+            "per_order": 20_000, "daily": 100_000_000, "monthly": 10**9, "team_daily": 10**9, "team_monthly": 10**9,
+            "active_orders": 3, "cancels_per_day": 1000,
+        }  # fmt: skip
+        text = config_text(
+            telegram.token, chat_street.url, api_street.url, ADMIN, "official", limits=limits,
+            smscode={"requests_per_minute": 3000}, storage={"path": str(folder / "desk.sqlite3")},
+            web={"listen": f"127.0.0.1:{port}"}, backup={"every": 3600}, logging={"level": "INFO"},
+        )  # fmt: skip
+        config.write_text(text, encoding="utf-8")
         desk = Desk(config, clock, folder / "desk.log")
         place = Place(telegram, sms, (chat_street, api_street), desk, page, folder, dice, findings)
         try:
@@ -245,37 +253,6 @@ def _judge(place: Place) -> None:
         findings.broken.append("files stay open")
     if findings.tasks[-1] > findings.tasks[0] + _TASKS_AT_WORK:
         findings.broken.append("tasks stay alive")
-
-
-def _config(token: str, chat_url: str, api_url: str, folder: Path, port: int) -> str:
-    return f"""
-[telegram]
-token = "{token}"
-base_url = "{chat_url}"
-[smscode]
-token = "sandbox"
-base_url = "{api_url}"
-contract = "official"
-requests_per_minute = 3000
-[storage]
-path = {json.dumps(str(folder / "desk.sqlite3"))}
-[access]
-owners = [{ADMIN}]
-[limits]
-per_order = 20000
-daily = 100000000
-monthly = 1000000000
-team_daily = 1000000000
-team_monthly = 1000000000
-active_orders = 3
-cancels_per_day = 1000
-[web]
-listen = "127.0.0.1:{port}"
-[backup]
-every = 3600
-[logging]
-level = "INFO"
-"""
 
 
 def main() -> None:

@@ -19,11 +19,13 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.sandbox import bot_api, sms_api
 from bot.sandbox.server import LoopbackServer
+from tests.config_file import config_text
+from tests.faults.proof import Proof
 from tests.web.site import free_port
 
 TOOLS = ("etcd", "etcdctl", "litestream", "setpriv")
@@ -40,21 +42,19 @@ _LONGEST_GAP = LEASE + 25.0
 
 
 @dataclass
-class Verdict:
+class Verdict(Proof):
     """What was seen; `broken` is empty when all is well."""
 
     gap: float = 0.0
     handed_over: float = 0.0
     ended: float = 0.0
     conflicts: int = 0
-    broken: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """The verdict in one line."""
-        outcome = "FAILED: " + "; ".join(self.broken) if self.broken else "passed"
         return (
-            f"standby {outcome}: a lease of {LEASE:g} s; the code of a live order {self.gap:.1f} s after the first "
-            f"machine was killed; handed over on SIGTERM in {self.handed_over:.1f} s; the desk ended "
+            f"standby {self.outcome}: a lease of {LEASE:g} s; the code of a live order {self.gap:.1f} s after the "
+            f"first machine was killed; handed over on SIGTERM in {self.handed_over:.1f} s; the desk ended "
             f"{self.ended:.1f} s after etcd; {self.conflicts} conflicts at Telegram"
         )
 
@@ -187,7 +187,8 @@ async def _open_place(folder: Path, verdict: Verdict) -> AsyncIterator[Place]:
     port = free_port()
     async with LoopbackServer(bot_api.bot_app(telegram)) as chat, LoopbackServer(sms_api.sms_app(sms, "guide")) as api:
         etcd = await _start_etcd(folder, port)
-        first, second = (_machine(folder, name, port, _config(telegram.token, chat.url, api.url)) for name in "ab")
+        text = config_text(telegram.token, chat.url, api.url, ADMIN, "guide")
+        first, second = (_machine(folder, name, port, text) for name in "ab")
         with _logs_on_failure(verdict, first, second):
             try:
                 yield Place(telegram, sms, first, second, etcd, verdict)
@@ -230,20 +231,6 @@ def _machine(folder: Path, name: str, port: int, config: str) -> Machine:
             "ETCDCTL_ENDPOINTS": f"http://127.0.0.1:{port}",
         },
     )
-
-
-def _config(token: str, chat_url: str, api_url: str) -> str:
-    return f"""
-[telegram]
-token = "{token}"
-base_url = "{chat_url}"
-[smscode]
-token = "sandbox"
-base_url = "{api_url}"
-contract = "guide"
-[access]
-owners = [{ADMIN}]
-"""
 
 
 @contextmanager
