@@ -15,6 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOOPBACK = "127.0.0.1"
 _EXTENSION = "sandbox.connection"
+# Longer than any client here keeps a connection for later, as the servers outside do it: whoever closes first while the
+# other is about to write makes a request fail that nobody meant to fail.
+_KEEP_ALIVE = 75
 
 
 class PortTaken(Exception):
@@ -141,6 +144,7 @@ class LoopbackServer:
             log_config=None,
             access_log=False,
             proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="sandbox-server")
