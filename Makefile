@@ -17,6 +17,10 @@ RATE ?= 1000
 PARTS ?= looks overhead push commands scale footprint beyond
 PYTEST := $(BIN)/python -m pytest
 
+# Where the environment forbids Python to keep what it compiled, every worker and every desk of a test would compile all
+# anew: a minute of the processor's time.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo tour run test coverage prove crash mutants powercut bench bench-smoke lint format docs sbom soak flood standby screenshots lock clean
 

@@ -245,8 +245,12 @@ class _RestartReport:
 
     async def _tell_once(self, text: str) -> None:
         """Tell it directly; as long as it has reached nobody, the next restart tells it again."""
-        if text not in self._told and await self._chat.tell_directly(await self._admin_chats(), text):
-            self._told.add(text)
+        if text in self._told:
+            return
+        # Taken before it is told: all workers fail at once.
+        self._told.add(text)
+        if not await self._chat.tell_directly(await self._admin_chats(), text):
+            self._told.discard(text)
 
     async def _admin_chats(self) -> list[int]:
         try:

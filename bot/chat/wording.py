@@ -17,6 +17,7 @@ _FIRST_FLAG_LETTER: Final = 0x1F1E6
 _SHORTEST_NUMBER: Final = 5
 
 
+@lru_cache(maxsize=1024)
 def format_amount(amount: int) -> str:
     """Write IDR as Indonesians do: `Rp 3.500`; a minus sign stands in front of the currency."""
     return format_currency(amount, "IDR", _RUPIAH, locale="id", currency_digits=False)

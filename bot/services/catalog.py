@@ -1,6 +1,7 @@
 """The catalog: cached, asked for once at a time, and found by what people type."""
 
 import asyncio
+import functools
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -60,7 +61,7 @@ class Catalog:
         if task is None:
             task = asyncio.create_task(self._fetch(key), name=f"catalog {key}")
             self._in_flight[key] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(key, None))
+            task.add_done_callback(functools.partial(self._landed, key))
         # Shielded: one impatient caller must not take the answer from the others.
         return await asyncio.shield(task)
 
@@ -134,6 +135,11 @@ class Catalog:
             if key in self._fresh_names or self._names.pop(key, None) is None:
                 raise
         return self._resolve(kind, typed, await listed())
+
+    def _landed(self, key: _Key, task: asyncio.Task[list[Offer]]) -> None:
+        self._in_flight.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # looked at even when everybody who asked has gone; the log has it from the wire
 
     async def _fetch(self, key: _Key) -> list[Offer]:
         found = await self._sms.offers(*key)

@@ -1,6 +1,7 @@
 """The catalog over a real account: asked for seldom, sorted, and found by what people type."""
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from typing import Final
 
@@ -133,6 +134,22 @@ class TestSingleFlight:
         assert all(isinstance(outcome, SmsError) for outcome in outcomes)
         assert bench.arrived == 1
         assert await catalog.offers("indonesia", "whatsapp")
+
+    async def test_a_failure_that_everybody_left_is_nobodys_surprise(self, bench: Bench, catalog: Catalog) -> None:
+        surprises: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: surprises.append(context["message"]))
+        bench.world.faults.add(Fault(kind=FaultKind.RESET_BEFORE))
+        caller = asyncio.create_task(catalog.offers("indonesia", "whatsapp"))
+        await asyncio.sleep(0)
+        caller.cancel()
+        while bench.arrived == 0 or any(task.get_name().startswith("catalog") for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
+        del caller  # and with it what it was waiting for
+        gc.collect()
+        loop.set_exception_handler(None)
+        assert surprises == []
 
     async def test_two_pairs_do_not_wait_for_each_other(self, bench: Bench, catalog: Catalog) -> None:
         bench.world.faults.add(Fault(kind=FaultKind.LATE, seconds=0.5))

@@ -58,7 +58,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(scen
         scene.press(OMAR, card, "Cancel and refund")
         await scene.hears("came back", OMAR)
     await scene.reconcile()
-    assert scene.said_by_bot(ADA)[-1].startswith("Omar is an operator")
+    assert scene.said_by_bot(ADA) == []
 
 
 async def test_an_order_that_stays_unclear_is_cleared_up_later_and_charged_once(scene: Scene) -> None:

@@ -106,11 +106,13 @@ async def test_a_role_changes_what_the_next_press_of_an_old_keyboard_does(scene:
 
 async def test_the_greeting_says_from_which_price_on_somebody_else_decides(tmp_path: Path) -> None:
     async with open_scene(tmp_path, limits={"approve_above": 9000}) as scene:
-        greeting = await scene.hears("You are in", OMAR, anew=False)
+        await scene.ask(SAM, "/start", "team only")
+        await scene.ask(ADA, f"/allow {SAM} operator", "is an operator now")
+        greeting = await scene.hears("You are in", SAM)
         assert "Above Rp 9.000 an order needs somebody else's yes." in greeting.text
         assert "/approvals" not in greeting.text
-        await scene.ask(ADA, f"/role {OMAR} approver", "is an approver now")
-        await scene.ask(OMAR, "/start", "You may give that yes to others: /approvals.")
+        await scene.ask(ADA, f"/role {SAM} approver", "is an approver now")
+        await scene.ask(SAM, "/start", "You may give that yes to others: /approvals.")
 
 
 async def test_a_member_hears_of_a_new_role_once_and_of_the_same_one_never(scene: Scene) -> None:
