@@ -49,7 +49,14 @@ def test_what_is_not_in_the_calendar_is_said_so(typed: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "near"),
-    [("yesterdy", "yesterday"), ("tusday", "tuesday"), ("lastmonth", "last month"), ("", "today"), ("t", "today")],
+    [
+        ("yesterdy", "yesterday"),
+        ("tusday", "tuesday"),
+        ("lastmonth", "last month"),
+        ("", "today"),
+        ("t", "today"),
+        ("mo", "today"),
+    ],
 )
 def test_what_is_none_leads_to_the_nearest(typed: str, near: str) -> None:
     with pytest.raises(UnknownName) as refused:
@@ -95,6 +102,10 @@ def test_a_day_lasts_from_midnight_to_midnight_where_the_clocks_change() -> None
         (Period(date(2026, 3, 1), date(2026, 3, 14)), "2026-02-01..2026-02-28"),
         (Period(date(2026, 3, 9), date(2026, 3, 12)), "2026-03-02..2026-03-08"),
         (Period(date(2026, 3, 9), date(2026, 3, 9)), "2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 10)), "2026-03-02..2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 15)), "2026-03-02..2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 16)), "2026-02-23..2026-03-08"),
+        (Period(date(2026, 3, 1), date(2026, 3, 2)), "2026-02-01..2026-02-28"),
         (Period(date(2026, 3, 1), date(2026, 3, 1)), "2026-02-28"),
         (Period(date(2026, 3, 3), date(2026, 3, 5)), "2026-02-28..2026-03-02"),
     ],
