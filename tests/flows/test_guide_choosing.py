@@ -140,3 +140,17 @@ async def test_a_kept_catalog_whose_products_are_all_gone_is_asked_for_anew_at_o
     assert order.price == 4_321
     assert [charge.amount for charge in shop.sms.books.charges] == [4_321]
     await shop.reconcile()
+
+
+async def test_after_eight_offers_that_were_gone_the_ninth_is_left_to_the_next_command(shop: Scene) -> None:
+    shop.sms.clear_catalog()
+    for number in range(1, 11):
+        shop.sms.set_product("indonesia", "whatsapp", number * 1_000, 9, product_id=number)
+    await shop.ask(OMAR, "/catalog whatsapp indonesia", "Rp 1.000")
+    sell_out(shop, *range(1, 9))
+    await shop.ask(OMAR, "/order whatsapp indonesia", "Nothing was charged")
+    assert shop.sms.books.requests[CREATE] == 8
+    order = await shop.order("whatsapp indonesia")
+    assert order.price == 9_000
+    assert [charge.amount for charge in shop.sms.books.charges] == [9_000]
+    await shop.reconcile()
