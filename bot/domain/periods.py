@@ -40,9 +40,9 @@ class Period:
 
     def before(self) -> "Period":
         """What comes before it: the whole month before a month, whole weeks before a week, else as many days."""
-        last = self.first - timedelta(days=1)
         if self.first.day == 1 and len(self) > 1:
-            return Period(last.replace(day=1), last)
+            return _month_before(self.first)
+        last = self.first - timedelta(days=1)
         weeks = -(-len(self) // 7)
         return Period.ending(last, weeks * 7 if self.first.weekday() == 0 and len(self) > 1 else len(self))
 
@@ -111,7 +111,7 @@ def _named(text: str, today: date) -> Period | None:
         "week": Period(monday, today),
         "month": Period(first, today),
         "last week": week_before(today),
-        "last month": _month((first - timedelta(days=1)).replace(day=1)),
+        "last month": _month_before(first),
     }
     return periods.get(text) or _weekday(text, today)
 
@@ -135,6 +135,11 @@ def _dated(text: str) -> Period | None:
     except ValueError:
         raise WrongUsage(f"“{text}” is not in the calendar; write a day such as 2026-03-14") from None
     return Period(found, found) if day else _month(found)
+
+
+def _month_before(first: date) -> Period:
+    last = first - timedelta(days=1)
+    return Period(last.replace(day=1), last)
 
 
 def _month(first: date) -> Period:

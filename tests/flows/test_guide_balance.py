@@ -60,4 +60,5 @@ async def test_a_price_that_rose_behind_the_catalog_is_booked_as_it_was_charged(
     scene.sms.set_product("indonesia", "telegram", 2_001, 9, product_id=other)
     await scene.order("telegram indonesia")
     await scene.hears("Rp 2.001 instead of Rp 2.000", ADA, anew=False)
+    assert [line.detail["extra"] for line in await scene.audited("order.overcharge")] == [1, 95_000]
     await scene.reconcile()

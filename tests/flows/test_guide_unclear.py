@@ -78,6 +78,7 @@ async def test_a_create_that_was_charged_is_settled_by_the_balance(scene: Scene)
         assert scene.sms.books.requests[CREATE] == len(scene.sms.books.charges) == number, trouble
         await scene.reconcile()
     await scene.ask(OMAR, "/whoami", "You today: Rp 25.200 of")
+    assert len(await scene.audited("order.unclear")) == len(DONE)
 
 
 async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(scene: Scene) -> None:
@@ -92,6 +93,7 @@ async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(sc
         assert told.button_texts == ["Order another"], trouble
         await scene.reconcile()
     await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    assert [line.order_id for line in await scene.audited("order.release")] == [5, 4, 3, 2, 1]
 
 
 async def test_while_one_is_unclear_nobody_can_blur_the_picture(tmp_path: Path) -> None:

@@ -24,6 +24,19 @@ async def test_the_teams_rules_are_said_and_kept(tmp_path: Path) -> None:
         await scene.order("telegram indonesia note=login")
 
 
+async def test_while_orders_are_stopped_nothing_is_asked_for_or_held(tmp_path: Path) -> None:
+    async with open_scene(tmp_path) as scene:
+        scene.sms.faults.add(Fault(kind=FaultKind.SLOW, route="GET /v1/catalog/products", seconds=0.5))
+        scene.say(OMAR, "/order whatsapp indonesia")
+        await scene.until(lambda: scene.sms.books.requests["GET", "/v1/catalog/products"] == 1)
+        await scene.ask(ADA, "/pause stocktaking", "stocktaking")
+        await scene.hears("stocktaking", OMAR)
+        calls = scene.sms.books.requests.total()
+        await scene.ask(OMAR, "/order telegram vietnam", "stocktaking")
+        assert scene.sms.books.requests.total() == calls
+        assert await scene.count("SELECT count(*) FROM orders") == 0
+
+
 async def test_an_order_waits_until_the_books_are_compared_and_says_so(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as scene:
         scene.app.desk.compared.clear()
