@@ -267,13 +267,15 @@ class Reach:
     def __init__(self, lines: Mapping[tuple[str, int], Sequence[str]], seconds: Mapping[str, float]) -> None:
         self._lines = lines
         self._seconds = seconds
+        self._quickest = sorted(seconds, key=lambda test: seconds[test])
 
     def of(self, mutant: Mutant) -> Sequence[str]:
         """The tests to try on a mutant; a statement of several lines is reached by its first one.
 
-        What runs when the module is imported, a constant for one, is reached by whatever reaches the module.
+        What runs when the module is imported, a constant for one, is reached by whatever reaches the module; and where
+        nothing runs but that, by any test.
         """
-        found = self._lines.get((mutant.target, mutant.line), ()) or self._lines.get((mutant.target, 0), ())
+        found = self._lines.get((mutant.target, mutant.line)) or self._lines.get((mutant.target, 0)) or self._quickest
         chosen: list[str] = []
         left = _MOST_SECONDS
         for test in found:
