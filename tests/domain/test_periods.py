@@ -63,7 +63,7 @@ def test_what_is_none_leads_to_the_nearest(typed: str, near: str) -> None:
     with pytest.raises(UnknownName) as refused:
         parse_period(typed, SATURDAY)
     assert near in refused.value.suggestions
-    assert not is_period(typed, SATURDAY)
+    assert is_period(typed, SATURDAY) is False
 
 
 @given(DAYS, st.integers(-500, 500))
