@@ -79,6 +79,22 @@ async def test_a_create_that_was_charged_is_settled_by_the_balance(scene: Scene)
         await scene.reconcile()
     await scene.ask(OMAR, "/whoami", "You today: Rp 25.200 of")
     assert len(await scene.audited("order.unclear")) == len(DONE)
+    assert not any("Nothing was charged" in text for text in scene.said_by_bot(OMAR))
+
+
+async def test_a_mistake_of_ours_after_the_create_counts_as_unclear(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(answer: object) -> None:
+        raise RuntimeError(f"a mistake of ours about {answer}")
+
+    monkeypatch.setattr("bot.sms.guide.decode_order", broken)
+    await scene.ask(OMAR, "/order whatsapp indonesia", "SMSCode gave no clear answer")
+    await scene.hears("#1 was paid (Rp 4.200)", OMAR)
+    (line,) = await scene.audited("order.unclear")
+    assert line.detail["reason"] == "RuntimeError"
+    assert not any("Nothing was charged" in text for text in scene.said_by_bot(OMAR))
+    await scene.reconcile()
 
 
 async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(scene: Scene) -> None:

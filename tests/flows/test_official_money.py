@@ -92,6 +92,17 @@ async def test_an_order_that_stays_unclear_is_cleared_up_later_and_charged_once(
     (order,) = scene.sms.live_orders()
     assert order.phone_number in card.text
     assert len(scene.sms.books.charges) == 1
+    assert [line.detail["reason"] for line in await scene.audited("order.unclear")] == ["SMSCode answered 500"]
+    await scene.reconcile()
+
+
+async def test_a_no_at_the_door_to_a_repeat_says_nothing_of_the_first_try(scene: Scene) -> None:
+    scene.sms.faults.add(
+        Fault(kind=FaultKind.ERROR_AFTER, route=CREATE), Fault(kind=FaultKind.RATE_LIMITED, route=CREATE, retry_after=1)
+    )
+    order = await scene.order("whatsapp id")
+    assert [charge.amount for charge in scene.sms.books.charges] == [order.price]
+    assert await scene.audited("order.refuse") == []
     await scene.reconcile()
 
 
@@ -139,6 +150,7 @@ async def test_a_create_that_still_runs_is_waited_for(scene: Scene) -> None:
     assert scene.sms.books.charges_of(order.id)
     assert creates(scene) >= 2
     assert scene.sms.books.answers[409] >= 1
+    assert not any("broke on my side" in text for text in scene.said_by_bot(OMAR))
     await scene.reconcile()
 
 
