@@ -85,6 +85,18 @@ async def test_an_operator_is_chosen_or_explained(scene: Scene) -> None:
     assert len(scene.sms.books.charges) == 2
 
 
+async def test_a_network_that_was_typed_is_insisted_on_and_none_stands_in_for_it(scene: Scene) -> None:
+    (wanted,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.operator == "Indosat"][:1]
+    wanted.available = 3
+    await scene.order("whatsapp id op=indosat")
+    wanted.available = 0
+    scene.clock.jump(61)
+    scene.say(OMAR, "/again")
+    await scene.hears("Nothing was charged", OMAR)
+    assert len(scene.sms.books.charges) == 1
+    await scene.reconcile()
+
+
 async def test_the_best_number_is_the_one_that_succeeds_and_not_the_cheapest(scene: Scene) -> None:
     on_sale = [product.price for product in scene.sms.products("indonesia", "whatsapp") if product.available]
     order = await scene.order("whatsapp id best")
