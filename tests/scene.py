@@ -112,6 +112,12 @@ class Scene:
         """What the bot has said in a chat so far."""
         return [message.text for message in self.telegram.chats[chat_id].visible() if message.from_bot]
 
+    def heard_of_mistakes(self) -> list[str]:
+        """What the bot has said, to whomever, about a mistake of its own; a test that ends well has none."""
+        return [
+            text for chat_id in self.telegram.chats for text in self.said_by_bot(chat_id) if "broke on my side" in text
+        ]
+
     async def hire(self, user_id: int, name: str, role: Role = Role.OPERATOR) -> int:
         """Let a new person in who has already pressed Start; for crowds, without the chat's ceremony."""
         self.telegram.add_user(user_id, name)
@@ -177,6 +183,7 @@ async def open_scene(
                 if members:
                     await introduce(scene)
                 yield scene
+                assert scene.heard_of_mistakes() == []
             finally:
                 app.stop()
                 with contextlib.suppress(asyncio.CancelledError):

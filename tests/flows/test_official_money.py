@@ -150,7 +150,6 @@ async def test_a_create_that_still_runs_is_waited_for(scene: Scene) -> None:
     assert scene.sms.books.charges_of(order.id)
     assert creates(scene) >= 2
     assert scene.sms.books.answers[409] >= 1
-    assert not any("broke on my side" in text for text in scene.said_by_bot(OMAR))
     await scene.reconcile()
 
 

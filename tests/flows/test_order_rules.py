@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.errors import PriceRose
+from bot.domain.errors import OrderingPaused, PriceRose
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind
 from bot.services import ordering, tracking
@@ -106,6 +106,11 @@ async def test_a_number_is_rented_again_once_for_a_command_and_never_above_what_
             await ordering.reactivate(desk, ours, command, cost - 1)
         assert (rose.value.agreed, rose.value.price) == (cost - 1, cost)
         assert len(scene.sms.books.charges) == 1
+        desk.compared.clear()
+        with pytest.raises(OrderingPaused):
+            await ordering.reactivate(desk, ours, command, cost)
+        assert len(scene.sms.books.charges) == 1
+        desk.compared.set()
         first = await ordering.reactivate(desk, ours, command, cost)
         assert (await ordering.reactivate(desk, ours, command, cost)).id == first.id
         assert len(scene.sms.books.charges) == 2
