@@ -54,6 +54,7 @@ async def test_the_cheapest_in_stock_is_taken_and_named_without_ado(shop: Scene)
     assert "so this is" not in card.text
     assert shop.sms.books.requests[CREATE] == 1
     await shop.reconcile()
+    assert await shop.audited("order.overcharge") == []
 
 
 async def test_what_sold_out_meanwhile_leads_to_the_next_of_the_same_answer(shop: Scene) -> None:
