@@ -46,6 +46,7 @@ class Scene:
     run: asyncio.Task[None]
     webhooks: WebhookSender
     marks: dict[int, int] = field(default_factory=dict)
+    broken_on_purpose: bool = False
 
     def say(self, user_id: int, text: str, chat_id: int | None = None, **more: Any) -> Message:
         """Type a message; from here on `hears` looks for what comes after it."""
@@ -183,7 +184,7 @@ async def open_scene(
                 if members:
                     await introduce(scene)
                 yield scene
-                assert scene.heard_of_mistakes() == []
+                assert scene.broken_on_purpose or scene.heard_of_mistakes() == []
             finally:
                 app.stop()
                 with contextlib.suppress(asyncio.CancelledError):
