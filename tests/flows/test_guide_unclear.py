@@ -144,6 +144,9 @@ async def test_a_balance_that_proves_nothing_is_left_to_an_admin(scene: Scene) -
     assert "Rp 150.000 before it and is Rp 500.000 now" in alert.text
     held = await scene.ask(OMAR, "/whoami", "Rp 4.200 held")
     assert "Orders under way: 1" in held.text
+    known = await scene.ask(ADA, "/resolve 1", "Balance before: Rp 150.000 · now: Rp 500.000")
+    assert "Rp 4.200 free → held · hold" in known.text
+    assert "order.unclear by me" in known.text
     await scene.ask(ADA, "/resolve 1 charged", "#1 is settled")
     await scene.hears("#1 was paid", OMAR)
     await scene.reconcile()
