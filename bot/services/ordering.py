@@ -181,7 +181,7 @@ def _check_agreed(desk: Desk, search: _Search, bid: _Bid) -> None:
     if command.approval_id is not None:
         return
     expected = limit if command.seen is None else min(limit, command.seen)
-    if bid.price > max(expected, command.agreed or 0):
+    if bid.price > max(expected, command.agreed or expected):
         raise PriceNotAgreed(search.platform, bid.country, bid.price, limit, command.seen)
 
 
