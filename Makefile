@@ -62,8 +62,8 @@ prove: install ## The books against ten times as many made-up histories
 crash: install ## Kill the desk KILLS=1000 times and look for what was lost
 	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED) --contract $(CONTRACT)
 
-mutants: install ## Change the code that handles money, bit by bit, and see whether any test notices
-	@$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(SEED)
+mutants: install ## Change the code that handles money, bit by bit, and see if any test notices; TARGET="a.py b.py" for some
+	@$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(SEED) $(TARGET:%=--target %)
 
 powercut: install ## Cut the power CUTS=100 times and look for acknowledged rows that are gone
 	@$(BIN)/python -m tests.faults.power --cuts $(CUTS) --seed $(SEED)

@@ -20,9 +20,6 @@ from storage.books import Comparison
 from storage.members import TEAM
 from storage.orders import OPEN
 
-_BUDGET_NAMES = (LimitName.DAILY, LimitName.MONTHLY, LimitName.TEAM_DAILY, LimitName.TEAM_MONTHLY)
-"""The limits behind the budgets of an order, in the order of `_Account.budgets`."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Account:
@@ -37,8 +34,14 @@ class _Account:
     refunded: int
 
     @property
-    def budgets(self) -> tuple[tuple[int, str], ...]:
-        return ((self.member_id, self.day), (self.member_id, self.month), (TEAM, self.day), (TEAM, self.month))
+    def budgets(self) -> tuple[tuple[LimitName, int, str], ...]:
+        """Each budget that the order is booked in: the limit behind it, its owner and its period."""
+        return (
+            (LimitName.DAILY, self.member_id, self.day),
+            (LimitName.MONTHLY, self.member_id, self.month),
+            (LimitName.TEAM_DAILY, TEAM, self.day),
+            (LimitName.TEAM_MONTHLY, TEAM, self.month),
+        )
 
 
 def hold(
@@ -59,7 +62,7 @@ def hold(
     if account.held:
         raise ValueError(f"order {order_id} already holds {account.held}")
     _check_order(connection, account, amount, caps)
-    for name, (owner, period) in zip(_BUDGET_NAMES, account.budgets, strict=True):
+    for name, owner, period in account.budgets:
         _reserve(connection, owner, period, amount, name, caps[name], calendar)
     connection.execute("UPDATE orders SET held = ? WHERE id = ?", (amount, order_id))
     _enter(connection, account, "free", "held", amount, "hold", now)
@@ -143,7 +146,7 @@ def crossings(connection: sqlite3.Connection, order_id: int) -> list[Crossing]:
     """
     account = _account(connection, order_id)
     found: list[Crossing] = []
-    for name, (owner, period) in zip(_BUDGET_NAMES, account.budgets, strict=True):
+    for name, owner, period in account.budgets:
         row = connection.execute(
             "SELECT reserved + settled AS used, cap, warned FROM budget WHERE owner = ? AND period = ?",
             (owner, period),
@@ -244,7 +247,7 @@ def _reserve(
 def _move(connection: sqlite3.Connection, account: _Account, *, reserved: int = 0, settled: int = 0) -> None:
     connection.executemany(
         "UPDATE budget SET reserved = reserved + ?, settled = settled + ? WHERE owner = ? AND period = ?",
-        [(reserved, settled, owner, period) for owner, period in account.budgets],
+        [(reserved, settled, owner, period) for _, owner, period in account.budgets],
     )
 
 

@@ -46,6 +46,7 @@ class Scene:
     run: asyncio.Task[None]
     webhooks: WebhookSender
     marks: dict[int, int] = field(default_factory=dict)
+    broken_on_purpose: bool = False
 
     def say(self, user_id: int, text: str, chat_id: int | None = None, **more: Any) -> Message:
         """Type a message; from here on `hears` looks for what comes after it."""
@@ -118,6 +119,12 @@ class Scene:
         """What the bot has said in a chat so far."""
         return [message.text for message in self.telegram.chats[chat_id].visible() if message.from_bot]
 
+    def heard_of_mistakes(self) -> list[str]:
+        """What the bot has said, to whomever, about a mistake of its own; a test that ends well has none."""
+        return [
+            text for chat_id in self.telegram.chats for text in self.said_by_bot(chat_id) if "broke on my side" in text
+        ]
+
     async def hire(self, user_id: int, name: str, role: Role = Role.OPERATOR) -> int:
         """Let a new person in who has already pressed Start; for crowds, without the chat's ceremony."""
         self.telegram.add_user(user_id, name)
@@ -185,6 +192,7 @@ async def open_scene(
                 if members:
                     await scene.has_begun()
                 yield scene
+                assert scene.broken_on_purpose or scene.heard_of_mistakes() == []
             finally:
                 app.stop()
                 with contextlib.suppress(asyncio.CancelledError):

@@ -11,6 +11,7 @@ from bot.domain.errors import UnknownName, WrongUsage
 from bot.domain.limits import LimitName
 from bot.domain.money import parse_amount
 from bot.domain.orders import Policy
+from bot.domain.quoting import shortened
 
 LONGEST_NOTE: Final = 200
 LONGEST_NAME: Final = 64
@@ -101,7 +102,7 @@ def parse_order_number(typed: str) -> int | None:
         return None
     match = _ORDER.fullmatch(text)
     if match is None:
-        raise WrongUsage(f"“{_short(text)}” is no order number; write #17, or reply to the order's message")
+        raise WrongUsage(f"“{shortened(text)}” is no order number; write #17, or reply to the order's message")
     return int(match["id"])
 
 
@@ -115,7 +116,7 @@ def parse_role(typed: str) -> Role:
     found = [role for role in Role if role.value.startswith(wanted)]
     if len(found) != 1 or not wanted:
         _suggest("role", typed, list(Role))
-        raise WrongUsage(f"“{_short(typed)}” is no role; choose viewer, operator, approver or admin")
+        raise WrongUsage(f"“{shortened(typed)}” is no role; choose viewer, operator, approver or admin")
     return found[0]
 
 
@@ -130,7 +131,7 @@ def parse_limit_name(typed: str) -> LimitName:
     except ValueError:
         _suggest("limit", typed, list(LimitName))
         names = ", ".join(LimitName)
-        raise WrongUsage(f"“{_short(typed)}” is no limit; choose one of {names}") from None
+        raise WrongUsage(f"“{shortened(typed)}” is no limit; choose one of {names}") from None
 
 
 def parse_user_id(typed: str) -> int | None:
@@ -159,7 +160,7 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     for index, match in enumerate(matches):
         key = match["key"].casefold()
         if key not in _OPTIONS:
-            raise WrongUsage(f"I do not know {_short(match['key'])}=; there are max=, op= and note=")
+            raise WrongUsage(f"I do not know {shortened(match['key'])}=; there are max=, op= and note=")
         if key in options:
             raise WrongUsage(f"{key}= is there twice; say it once")
         is_note = key == "note"
@@ -175,7 +176,3 @@ def _suggest(kind: str, typed: str, names: list[str]) -> None:
     near = difflib.get_close_matches(typed.casefold().replace("-", "_"), names, n=2)
     if near:
         raise UnknownName(kind, typed, tuple(near))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 24 else text[:24] + "…"

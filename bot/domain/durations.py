@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.domain.errors import WrongUsage
+from bot.domain.quoting import shortened
 
 LONGEST: Final = 366 * 86_400
 """The longest time (seconds) that anything here is set for."""
@@ -12,7 +13,6 @@ LONGEST: Final = 366 * 86_400
 _UNITS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _SHORT: Final[Mapping[str, str]] = {"m": "minute", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 _WRITTEN: Final = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>[a-z]{1,7})", re.ASCII)
-_SHOWN: Final = 24
 
 
 def parse_duration(typed: str) -> int:
@@ -24,10 +24,9 @@ def parse_duration(typed: str) -> int:
     match = _WRITTEN.fullmatch(typed.casefold())
     unit = _unit(match["unit"]) if match else None
     if match is None or unit is None:
-        shown = typed if len(typed) <= _SHOWN else typed[:_SHOWN] + "…"
-        raise WrongUsage(f"“{shown}” is no length of time; write 12h, 3d or 2w")
+        raise WrongUsage(f"“{shortened(typed)}” is no length of time; write 12h, 3d or 2w")
     seconds = int(match["number"]) * unit
-    if not 0 < seconds <= LONGEST:
+    if not 60 <= seconds <= LONGEST:
         raise WrongUsage(f"a length of time is from one minute to {LONGEST // 86_400} days")
     return seconds
 
@@ -42,5 +41,4 @@ def format_duration(seconds: int) -> str:
 
 
 def _unit(word: str) -> int | None:
-    name = _SHORT.get(word, word.removesuffix("s") if len(word) > 1 else word)
-    return _UNITS.get(name)
+    return _UNITS.get(_SHORT.get(word, word.removesuffix("s")))

@@ -1,5 +1,6 @@
 """Spend limits: their names, their windows, and how a cap is measured against what is spent."""
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -80,8 +81,14 @@ def calendar_at(moment: datetime, zone: tzinfo) -> Calendar:
         window=window_at(moment, zone),
         day_begins=_midnight(today, zone),
         day_ends=_midnight(today + timedelta(days=1), zone),
-        month_ends=_midnight((today.replace(day=1) + timedelta(days=32)).replace(day=1), zone),
+        month_ends=_midnight(following_month(today), zone),
     )
+
+
+def following_month(day: date) -> date:
+    """The first day of the month after the one that `day` is in."""
+    first = day.replace(day=1)
+    return first + timedelta(days=monthrange(first.year, first.month)[1])
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

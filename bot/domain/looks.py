@@ -101,22 +101,21 @@ def intervals(odds: Sequence[float], least: Sequence[float], rate: float) -> lis
 
     `odds` are SMS a second, greater than 0; `least` are the seconds below which looking more often is no use.
     """
-    if not odds or sum(1 / seconds for seconds in least) <= rate:
+    if sum(1 / seconds for seconds in least) <= rate:
         return list(least)
     slowest = _PLANNED * len(odds) / rate
     most = [max(seconds, slowest) for seconds in least]
     roots = [math.sqrt(chance) for chance in odds]
-    low = min(1 / (root * seconds) for root, seconds in zip(roots, most, strict=True))
-    high = max(1 / (root * seconds) for root, seconds in zip(roots, least, strict=True))
+    orders = list(zip(roots, least, most, strict=True))
+    low = min(1 / (root * longest) for root, _, longest in orders)
+    high = max(1 / (root * shortest) for root, shortest, _ in orders)
     for _ in range(_ROUNDS):
         scale = math.sqrt(low * high)
-        used = sum(1 / seconds for seconds in _scaled(roots, least, most, scale))
+        used = sum(1 / seconds for seconds in _scaled(orders, scale))
         low, high = (low, scale) if used > rate else (scale, high)
-    return _scaled(roots, least, most, low)
+    return _scaled(orders, low)
 
 
-def _scaled(roots: Sequence[float], least: Sequence[float], most: Sequence[float], scale: float) -> list[float]:
-    return [
-        longest if scale * root * longest <= 1 else max(shortest, 1 / (scale * root))
-        for root, shortest, longest in zip(roots, least, most, strict=True)
-    ]
+def _scaled(orders: Iterable[tuple[float, float, float]], scale: float) -> list[float]:
+    """The intervals at one scale, for each order's root of the odds, shortest and longest interval."""
+    return [min(longest, max(shortest, 1 / (scale * root))) for root, shortest, longest in orders]

@@ -3,13 +3,13 @@
 import re
 
 from bot.domain.errors import WrongUsage
+from bot.domain.quoting import shortened
 
 MOST = 1_000_000_000
 """The largest amount (IDR) that the desk reads or limits: far above any order, far below any overflow."""
 
 _PLAIN = re.compile(r"[0-9]{1,10}")
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[.,_])[0-9]{3}(?:(?P=mark)[0-9]{3}){0,2}")
-_SHOWN = 24
 
 
 def parse_amount(typed: str) -> int:
@@ -22,8 +22,7 @@ def parse_amount(typed: str) -> int:
         WrongUsage: it is not a whole amount from 0 to `MOST`.
     """
     if not (_PLAIN.fullmatch(typed) or _GROUPED.fullmatch(typed)):
-        shown = typed if len(typed) <= _SHOWN else typed[:_SHOWN] + "…"
-        raise WrongUsage(f"“{shown}” is not an amount; write whole rupiah such as 3500")
+        raise WrongUsage(f"“{shortened(typed)}” is not an amount; write whole rupiah such as 3500")
     amount = int(re.sub(r"[.,_]", "", typed))
     if amount > MOST:
         raise WrongUsage(f"{typed} is more than the desk handles; the most is {MOST}")

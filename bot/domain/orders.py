@@ -204,7 +204,5 @@ def _fresh_sms(latest: Sms | None, remote: RemoteOrder, told: frozenset[str]) ->
 
 def _same_sms(latest: Sms, remote: RemoteOrder) -> bool:
     """A look that shows only the code of an SMS shows the same one as a look that shows its text as well."""
-    if latest.code != remote.code:
-        return False
     one_is_without = remote.code is not None and (latest.text is None or remote.text is None)
-    return one_is_without or latest.text == remote.text
+    return latest.code == remote.code and (one_is_without or latest.text == remote.text)

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from bot.domain.errors import UnknownName, WrongUsage
+from bot.domain.limits import following_month
 
 LONGEST: Final = 366
 """Days in the longest period that the chat looks at; the shell exports any."""
@@ -39,9 +40,9 @@ class Period:
 
     def before(self) -> "Period":
         """What comes before it: the whole month before a month, whole weeks before a week, else as many days."""
-        last = self.first - timedelta(days=1)
         if self.first.day == 1 and len(self) > 1:
-            return Period(last.replace(day=1), last)
+            return _month_before(self.first)
+        last = self.first - timedelta(days=1)
         weeks = -(-len(self) // 7)
         return Period.ending(last, weeks * 7 if self.first.weekday() == 0 and len(self) > 1 else len(self))
 
@@ -97,7 +98,7 @@ def _single(text: str, typed: str, today: date) -> Period:
     named = _named(text, today)
     if named is not None:
         return named
-    near = difflib.get_close_matches(text[:40], _NAMES, n=3)
+    near = difflib.get_close_matches(text, _NAMES)
     raise UnknownName("day or period", typed, tuple(near) or EVERYDAY)
 
 
@@ -110,7 +111,7 @@ def _named(text: str, today: date) -> Period | None:
         "week": Period(monday, today),
         "month": Period(first, today),
         "last week": week_before(today),
-        "last month": _month(first - timedelta(days=1)),
+        "last month": _month_before(first),
     }
     return periods.get(text) or _weekday(text, today)
 
@@ -118,7 +119,7 @@ def _named(text: str, today: date) -> Period | None:
 def _weekday(text: str, today: date) -> Period | None:
     """The latest day of that name, today included."""
     found = [place for place, name in enumerate(_WEEKDAYS) if name.startswith(text)]
-    if len(text) < _SHORTEST or len(found) != 1:
+    if len(text) < _SHORTEST or not found:
         return None
     day = today - timedelta(days=(today.weekday() - found[0]) % 7)
     return Period(day, day)
@@ -136,6 +137,10 @@ def _dated(text: str) -> Period | None:
     return Period(found, found) if day else _month(found)
 
 
-def _month(day: date) -> Period:
-    following = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return Period(day.replace(day=1), following - timedelta(days=1))
+def _month_before(first: date) -> Period:
+    last = first - timedelta(days=1)
+    return Period(last.replace(day=1), last)
+
+
+def _month(first: date) -> Period:
+    return Period(first, following_month(first) - timedelta(days=1))

@@ -196,12 +196,12 @@ async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
     def body(connection: sqlite3.Connection) -> Order:
         if tracking.known(connection, order.id).state is not OrderState.SENT:
             return tracking.known(connection, order.id)
-        orders.mark_unknown(connection, order.id, reason[:200])
+        orders.mark_unknown(connection, order.id, reason)
         key = f"unclear:{order.attempt}"
         outbox.put(connection, tracking.notice(order, NoticeKind.UNCLEAR, key), desk.now)
         spending.warn(desk, connection, order)
-        desk.alert(connection, f"{order.id}:{key}", what="unclear", order=order.id, reason=reason[:200])
-        audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason[:200])
+        desk.alert(connection, f"{order.id}:{key}", what="unclear", order=order.id, reason=reason)
+        audit.write(connection, desk.now, audit.DESK, "order.unclear", order_id=order.id, reason=reason)
         return tracking.known(connection, order.id)
 
     return await desk.insist(body)

@@ -8,7 +8,8 @@ says what can have happened.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -119,9 +120,16 @@ async def place(desk: Desk, command: OrderCommand) -> Order:
     Raises:
         Refusal: a rule of the desk. SmsError: SMSCode said no, or could not be reached. Nothing was charged.
     """
+    with _under_way(desk, command):
+        return await _place(desk, command)
+
+
+@contextmanager
+def _under_way(desk: Desk, command: OrderCommand) -> Iterator[None]:
+    """While a command places its order nobody may take that order for left over."""
     desk.placing.add(command.key)
     try:
-        return await _place(desk, command)
+        yield
     finally:
         desk.placing.discard(command.key)
 
@@ -173,7 +181,7 @@ def _check_agreed(desk: Desk, search: _Search, bid: _Bid) -> None:
     if command.approval_id is not None:
         return
     expected = limit if command.seen is None else min(limit, command.seen)
-    if bid.price > max(expected, command.agreed or 0):
+    if bid.price > max(expected, command.agreed or expected):
         raise PriceNotAgreed(search.platform, bid.country, bid.price, limit, command.seen)
 
 
@@ -500,11 +508,8 @@ async def reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: in
     Raises:
         PriceRose: it costs more by now. Refusal, SmsError: as `place` does. Nothing was charged.
     """
-    desk.placing.add(command.key)
-    try:
+    with _under_way(desk, command):
         return await _reactivate(desk, order, command, agreed)
-    finally:
-        desk.placing.discard(command.key)
 
 
 async def _reactivate(desk: Desk, order: Order, command: OrderCommand, agreed: int) -> Order:

@@ -51,11 +51,16 @@ def test_whatever_else_is_typed_is_refused_in_words(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["3", "d", "3s", "３d", "1e2d", "-3d", "3d 4h", "3dd", "", "0d", "367d", "3.5d", " 3d"]
+    "typed", ["3", "d", "3s", "３d", "1e2d", "-3d", "3d 4h", "3dd", "", "0d", "367d", "3.5d", " 3d", "3 s", "3ss"]
 )
 def test_what_is_no_length_of_time(typed: str) -> None:
     with pytest.raises(WrongUsage):
         parse_duration(typed)
+
+
+def test_a_refusal_repeats_what_was_typed_and_shows_how_it_is_written() -> None:
+    with pytest.raises(WrongUsage, match="“3 fortnights” is no length of time; write 12h, 3d or 2w"):
+        parse_duration("3 fortnights")
 
 
 def test_the_longest_and_the_shortest() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -62,11 +63,7 @@ def test_the_codes_beside_the_classes_are_those_they_stand_for() -> None:
 
 
 def test_an_unknown_code_survives_as_itself() -> None:
-    error = ApiError("SOMETHING_NEW", "hm", status=418, request_id="r1", retry_after=2.5, details={"a": 1})
-    assert str(error) == "SOMETHING_NEW: hm"
-    assert (error.code, error.message, error.status) == ("SOMETHING_NEW", "hm", 418)
-    assert (error.request_id, error.retry_after, error.details) == ("r1", 2.5, {"a": 1})
-    assert str(ApiError("SOMETHING_NEW")) == "SOMETHING_NEW"
+    assert ApiError("SOMETHING_NEW").code == str(ApiError("SOMETHING_NEW")) == "SOMETHING_NEW"
 
 
 def test_what_is_not_known_of_an_error_is_shared_by_none() -> None:
@@ -75,38 +72,69 @@ def test_what_is_not_known_of_an_error_is_shared_by_none() -> None:
         ApiError("X").details["a"] = 1  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
-    ("error", "message", "facts"),
-    [
-        (errors.WrongUsage("no"), "no", {"problem": "no"}),
-        (errors.NotPermitted("admin"), "needs the role admin", {"needed": "admin"}),
-        (errors.OrderingPaused("holiday"), "holiday", {"reason": "holiday"}),
-        (errors.AccountBusy(7, 90), "order 7 is being looked into for 90 s more", {"order_id": 7, "seconds": 90}),
-        (errors.UnknownName("country", "indo", ("indonesia",)), "no country 'indo'", {"suggestions": ("indonesia",)}),
-        (
-            errors.NothingOnOffer("whatsapp", ("us", "id"), 10, None),
-            "nothing on offer for whatsapp in us, id",
-            {"platform": "whatsapp", "countries": ("us", "id"), "max_price": 10, "cheapest": None},
-        ),
-        (
-            errors.LimitReached(limits.LimitName.DAILY, 100, 20, 30),
-            "daily: asked 30, left 20 of 100",
-            {"name": limits.LimitName.DAILY, "cap": 100, "left": 20, "asked": 30, "resets_at": None},
-        ),
-        (errors.NoSuchOrder("#9", (1, 2)), "no order '#9'", {"typed": "#9", "live": (1, 2)}),
-        (errors.NotNow(3, "refused"), "order 3 is refused", {"order_id": 3, "state": "refused"}),
-        (errors.NotCanceled(3, error := errors.NotSent("cut")), "order 3 is not canceled: cut", {"reason": error}),
-        (errors.ChatUnreachable("gone", 3.0), "gone", {"reason": "gone", "retry_after": 3.0}),
-        (errors.NotSent("no route", 1.0), "no route", {"reason": "no route", "retry_after": 1.0}),
-        (errors.Unclear("cut off", 502, "r1"), "cut off", {"reason": "cut off", "status": 502, "request_id": "r1"}),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, DeskError) else "",
-)
-def test_an_error_says_what_happened_and_keeps_the_facts(
-    error: DeskError, message: str, facts: dict[str, object]
-) -> None:
-    assert str(error) == message
+NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
+WORDS: dict[type[DeskError], tuple[dict[str, object], str]] = {
+    errors.BackupFailed: ({"reason": "the disk is full"}, "the disk is full"),
+    errors.WrongUsage: ({"problem": "no", "instead": "whatsapp"}, "no"),
+    errors.NotPermitted: ({"needed": "admin"}, "needs the role admin"),
+    errors.OrderingPaused: ({"reason": "holiday"}, "holiday"),
+    errors.OrderingBanned: ({"until": 1_773_489_600}, "no new orders before 1773489600"),
+    errors.AccountBusy: ({"order_id": 7, "seconds": 90}, "order 7 is being looked into for 90 s more"),
+    errors.UnknownName: (
+        {"kind": "country", "typed": "indo", "suggestions": ("indonesia",)},
+        "no country 'indo'",
+    ),
+    errors.NothingOnOffer: (
+        {"platform": "whatsapp", "countries": ("us", "id"), "max_price": 10, "cheapest": None},
+        "nothing on offer for whatsapp in us, id",
+    ),
+    errors.PriceRose: ({"agreed": 3500, "price": 4000}, "costs 4000 by now, agreed was 3500"),
+    errors.PriceNotAgreed: (
+        {"platform": "whatsapp", "country": "id", "price": 4000, "limit": 3000, "seen": 3500},
+        "4000 was not agreed to",
+    ),
+    errors.LimitReached: (
+        {"name": limits.LimitName.DAILY, "cap": 100, "left": 20, "asked": 30, "resets_at": NOON},
+        "daily: asked 30, left 20 of 100",
+    ),
+    errors.ApprovalNeeded: ({"threshold": 5000, "price": 6000}, "6000 is above 5000"),
+    errors.NobodyToApprove: ({"threshold": 5000, "price": 6000}, "6000 is above 5000, and nobody else may approve"),
+    errors.NoSuchApproval: ({"approval_id": 4}, "no request 4"),
+    errors.AlreadyAnswered: ({"approval_id": 4, "outcome": "declined", "by": "Ben"}, "request 4 is declined"),
+    errors.AwaitsApproval: (
+        {"approval_id": 4, "threshold": 5000, "price": 6000, "approvers": ("Ben",), "until": NOON},
+        "request 4: 6000 is above 5000",
+    ),
+    errors.NoSuchOrder: ({"typed": "#9", "live": (1, 2)}, "no order '#9'"),
+    errors.NotNow: ({"order_id": 3, "state": "refused"}, "order 3 is refused"),
+    errors.NotOffered: ({"what": "resend", "contract": "guide"}, "the guide contract cannot resend"),
+    errors.NotCanceled: (
+        {"order_id": 3, "reason": errors.NotSent("cut"), "possible_from": NOON},
+        "order 3 is not canceled: cut",
+    ),
+    errors.NotAMember: ({"user_id": 11}, "11 is not on the allowlist"),
+    errors.Protected: ({"reason": "the last admin"}, "the last admin"),
+    errors.ChatUnreachable: ({"reason": "gone", "retry_after": 3.0}, "gone"),
+    errors.NotSent: ({"reason": "no route", "retry_after": 1.0}, "no route"),
+    errors.Unclear: ({"reason": "cut off", "status": 502, "request_id": "r1"}, "cut off"),
+    errors.ApiError: (
+        {"code": "NEW", "message": "hm", "status": 418, "request_id": "r1", "retry_after": 2.5, "details": {"a": 1}},
+        "NEW: hm",
+    ),
+}
+"""What each error that knows something is told, and the words that a log then has of it."""
+
+
+@pytest.mark.parametrize("kind", WORDS, ids=lambda kind: kind.__name__)
+def test_an_error_says_what_happened_and_keeps_the_facts(kind: type[DeskError]) -> None:
+    facts, words = WORDS[kind]
+    error = kind(**facts)
+    assert str(error) == words
     assert {name: getattr(error, name) for name in facts} == facts
+
+
+def test_the_words_of_every_error_that_knows_something_are_read_here() -> None:
+    assert {kind for kind in written().values() if "__init__" in vars(kind)} == WORDS.keys()
 
 
 @pytest.mark.parametrize(
@@ -122,3 +150,22 @@ def test_an_error_says_what_happened_and_keeps_the_facts(
 )
 def test_the_abuse_guard_ends_when_it_says_so_in_utc(said: object, until: float | None) -> None:
     assert errors.AbuseGuard("TEMP_BANNED_ABUSE_GUARD", "too many", details={"until": said}).until == until
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "seconds"),
+    [
+        (90, 30.0, 90.0),
+        (0.5, None, 0.5),
+        (None, 30.0, 30.0),
+        ("90", 30.0, 30.0),
+        (True, 30.0, 30.0),
+        (None, None, None),
+    ],
+)
+def test_the_abuse_guard_lasts_as_long_as_its_details_say_or_else_the_header(
+    said: object, header: float | None, seconds: float | None
+) -> None:
+    details = {"retry_after_seconds": said}
+    guard = errors.AbuseGuard("TEMP_BANNED_ABUSE_GUARD", "too many", retry_after=header, details=details)
+    assert guard.seconds == seconds

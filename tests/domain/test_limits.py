@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.limits import (
@@ -138,6 +138,8 @@ AMOUNTS = st.integers(0, MOST)
 
 
 @given(used=AMOUNTS, cap=AMOUNTS)
+@example(used=0, cap=0)
+@example(used=1, cap=1)
 def test_a_warning_comes_at_its_percent_and_not_before(used: int, cap: int) -> None:
     level = warning_level(used, cap)
     if cap == 0:
@@ -157,6 +159,23 @@ def test_the_first_rupiah_that_reaches_a_level_is_the_one_that_warns(cap: int) -
         100,
     )
     assert warning_level(first, cap) >= 80
+
+
+@pytest.mark.parametrize(
+    ("used", "cap", "percent"),
+    [
+        (9, 1000, 0),
+        (10, 1000, 1),
+        (999, 1000, 99),
+        (1000, 1000, 100),
+        (1500, 1000, 150),
+        (0, 0, 100),
+        (0, 1, 0),
+        (1, 1, 100),
+    ],
+)
+def test_percent_are_whole_and_rounded_down(used: int, cap: int, percent: int) -> None:
+    assert percent_used(used, cap) == percent
 
 
 @given(used=AMOUNTS, more=AMOUNTS, cap=AMOUNTS)

@@ -82,3 +82,43 @@ def test_before_anything_was_seen_fresh_orders_are_the_likeliest() -> None:
     odds = Odds()
     assert odds.first_sms(INDONESIA, 20.0) > odds.first_sms(INDONESIA, 100.0) > odds.first_sms(INDONESIA, 500.0)
     assert odds.first_sms(INDONESIA, 900.0) < odds.second_sms() < odds.first_sms(INDONESIA, 2.0)
+
+
+AGES = [2.0, 10.0, 20.0, 45.0, 90.0, 180.0, 400.0, 900.0]
+"""One of each stretch of an order's life in which the odds are the same."""
+
+
+@pytest.mark.parametrize("age", AGES)
+def test_twenty_orders_without_an_sms_halve_the_odds_everywhere_and_again_in_their_own_place(age: float) -> None:
+    usual, learned = Odds(), Odds([Wait(INDONESIA, 1200.0, came=False)] * 20)
+    assert learned.first_sms(GERMANY, age) == pytest.approx(usual.first_sms(GERMANY, age) / 2)
+    assert learned.first_sms(INDONESIA, age) == pytest.approx(usual.first_sms(INDONESIA, age) / 4)
+
+
+def test_an_order_says_nothing_of_the_time_after_its_sms() -> None:
+    usual, learned = Odds(), Odds([Wait(INDONESIA, 15.0, came=True)] * 20)
+    assert [learned.first_sms(GERMANY, age) for age in AGES[3:]] == [usual.first_sms(GERMANY, age) for age in AGES[3:]]
+    assert learned.first_sms(GERMANY, 14.9) < usual.first_sms(GERMANY, 14.9)
+    assert learned.first_sms(GERMANY, 15.0) > usual.first_sms(GERMANY, 15.0)
+
+
+def test_after_many_orders_what_was_seen_is_what_is_expected() -> None:
+    one_in_ten_seconds = Odds([Wait(INDONESIA, 25.0, came=True)] * 3000)
+    for place in (INDONESIA, GERMANY):
+        assert one_in_ten_seconds.first_sms(place, 25.0) == pytest.approx(0.1, rel=0.01)
+        assert one_in_ten_seconds.first_sms(place, 10.0) < 0.001
+
+
+def test_where_the_budget_is_just_enough_everybody_is_looked_at_each_interval() -> None:
+    assert intervals([0.03, 0.0003], [5.0, 5.0], 0.4) == [5.0, 5.0]
+
+
+def test_where_it_is_nearly_enough_the_least_likely_waits_a_little() -> None:
+    often, seldom = intervals([0.03, 0.0003], [5.0, 5.0], 0.36)
+    assert often == 5.0
+    assert seldom == pytest.approx(6.25, rel=1e-3)
+
+
+def test_an_order_without_its_odds_or_its_interval_is_not_forgotten_quietly() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        intervals([0.03], [5.0, 5.0], 0.1)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bot.domain.orders import (
     UNDER_WAY,
+    Allowed,
     Observed,
     Offer,
     OrderState,
@@ -160,6 +161,44 @@ def test_a_code_that_comes_with_the_end_or_after_it_is_still_a_code() -> None:
     for status in RemoteStatus:
         for state in OrderState:
             assert observe(state, None, seen(status, "A")).sms == Sms(1, "A")
+
+
+def test_a_code_that_was_told_before_is_no_news_in_an_answer_that_was_overtaken() -> None:
+    received = RemoteStatus.OTP_RECEIVED
+    told = frozenset({"A", "B"})
+    assert observe(OrderState.RECEIVED, Sms(2, "B"), seen(received, "A"), told).sms is None
+    assert observe(OrderState.RECEIVED, Sms(2, "B"), seen(received, "C"), told).sms == Sms(3, "C")
+    assert observe(OrderState.WAITING, None, seen(received, "A"), told).sms is None
+
+
+@pytest.mark.parametrize("known", ["your code is A", None])
+@pytest.mark.parametrize("shown", ["your code is A", None])
+def test_without_counting_one_code_with_and_without_its_text_is_one_sms(known: str | None, shown: str | None) -> None:
+    remote = seen(RemoteStatus.OTP_RECEIVED, "A", None, shown)
+    assert observe(OrderState.RECEIVED, Sms(1, "A", known), remote).sms is None
+
+
+def test_without_counting_the_same_code_in_another_text_is_another_sms() -> None:
+    remote = seen(RemoteStatus.OTP_RECEIVED, "A", None, "A again")
+    assert observe(OrderState.RECEIVED, Sms(1, "A", "your code is A"), remote).sms == Sms(2, "A", "A again")
+
+
+def test_a_text_alone_is_not_the_sms_that_had_no_text() -> None:
+    remote = seen(RemoteStatus.OTP_RECEIVED, None, None, "hello")
+    assert observe(OrderState.RECEIVED, Sms(1, None, None), remote).sms == Sms(2, None, "hello")
+
+
+def test_neither_a_code_nor_a_number_is_written_where_an_order_is() -> None:
+    remote = RemoteOrder("r1", "OTP_RECEIVED", None, phone_number="+62812", code="4711", text="use 4711")
+    for secret in ("+62812", "4711", "use"):
+        assert secret not in repr(remote)
+        assert secret not in repr(Sms(1, "4711", "use 4711"))
+
+
+def test_what_smscode_does_not_allow_is_not_allowed() -> None:
+    allowed = Allowed(finish=True)
+    assert (allowed.cancel, allowed.finish, allowed.resend, allowed.reactivate) == (False, True, False, False)
+    assert not Allowed().finish
 
 
 def test_the_kinds_of_states() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.errors import UnknownName, WrongUsage
-from bot.domain.periods import Period, is_period, parse_period, week_before
+from bot.domain.periods import LONGEST, Period, is_period, parse_period, week_before
 
 SATURDAY = date(2026, 3, 14)
 DAYS = st.dates(date(2002, 1, 1), date(2197, 12, 31))
@@ -43,18 +43,27 @@ def test_people_name_periods_in_many_ways(typed: str, shown: str) -> None:
 
 @pytest.mark.parametrize("typed", ["2026-13", "2026-02-30", "2026-00-01", "2026-03-14..2026-02-30"])
 def test_what_is_not_in_the_calendar_is_said_so(typed: str) -> None:
-    with pytest.raises(WrongUsage, match="not in the calendar"):
-        parse_period(typed, SATURDAY)
+    for read in (parse_period, is_period):
+        with pytest.raises(WrongUsage, match="not in the calendar"):
+            read(typed, SATURDAY)
 
 
 @pytest.mark.parametrize(
     ("typed", "near"),
-    [("yesterdy", "yesterday"), ("tusday", "tuesday"), ("lastmonth", "last month"), ("", "today"), ("t", "today")],
+    [
+        ("yesterdy", "yesterday"),
+        ("tusday", "tuesday"),
+        ("lastmonth", "last month"),
+        ("", "today"),
+        ("t", "today"),
+        ("mo", "today"),
+    ],
 )
 def test_what_is_none_leads_to_the_nearest(typed: str, near: str) -> None:
     with pytest.raises(UnknownName) as refused:
         parse_period(typed, SATURDAY)
     assert near in refused.value.suggestions
+    assert is_period(typed, SATURDAY) is False
 
 
 @given(DAYS, st.integers(-500, 500))
@@ -63,6 +72,8 @@ def test_any_two_days_are_a_period_that_reads_back(one: date, apart: int) -> Non
     period = parse_period(f"{one}..{other}", SATURDAY)
     assert (period.first, period.last) == (min(one, other), max(one, other))
     assert len(period) == len(period.days) == abs((one - other).days) + 1
+    assert (period.days[0], period.days[-1]) == (str(period.first), str(period.last))
+    assert period.days == sorted(set(period.days))
     begins, ends = period.instants(ZoneInfo("Asia/Jakarta"))
     assert ends - begins == timedelta(days=len(period))
 
@@ -95,6 +106,10 @@ def test_a_day_lasts_from_midnight_to_midnight_where_the_clocks_change() -> None
         (Period(date(2026, 3, 1), date(2026, 3, 14)), "2026-02-01..2026-02-28"),
         (Period(date(2026, 3, 9), date(2026, 3, 12)), "2026-03-02..2026-03-08"),
         (Period(date(2026, 3, 9), date(2026, 3, 9)), "2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 10)), "2026-03-02..2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 15)), "2026-03-02..2026-03-08"),
+        (Period(date(2026, 3, 9), date(2026, 3, 16)), "2026-02-23..2026-03-08"),
+        (Period(date(2026, 3, 1), date(2026, 3, 2)), "2026-02-01..2026-02-28"),
         (Period(date(2026, 3, 1), date(2026, 3, 1)), "2026-02-28"),
         (Period(date(2026, 3, 3), date(2026, 3, 5)), "2026-02-28..2026-03-02"),
     ],
@@ -109,3 +124,7 @@ def test_no_day_is_between_a_period_and_the_one_before(first: date, days: int) -
     assert period.before().last + timedelta(days=1) == period.first
     assert len(period.before()) >= 1
     assert len(Period.ending(period.last, days)) == days
+
+
+def test_the_longest_look_back_ends_with_this_day_a_year_ago() -> None:
+    assert Period.ending(SATURDAY, LONGEST) == Period(date(2025, 3, 14), SATURDAY)

@@ -100,6 +100,7 @@ async def test_an_order_number_that_was_seen_before_is_settled_by_the_balance(tm
         assert [one.id for one in before.sms.books.orders.values()] == [order.id]
         await after.hears("#2 was paid", OMAR, patience=15)
         assert [one.id for one in reset.books.orders.values()] == [order.id]
+        assert not any("Nothing was charged" in text for text in after.said_by_bot(OMAR))
         await after.reconcile()
 
 

@@ -97,10 +97,11 @@ async def test_who_waits_for_their_turn_is_not_served_after_a_pause(tmp_path: Pa
         await scene.reconcile()
 
 
-async def test_who_waits_for_their_turn_is_not_served_after_being_revoked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["/revoke {}", "/role {} viewer"])
+async def test_who_waits_for_their_turn_is_not_served_after_losing_the_right(tmp_path: Path, lost: str) -> None:
     async with open_scene(tmp_path) as scene:
         await _let_bob_wait_for_his_turn(scene)
-        await scene.ask(ADA, f"/revoke {BOB}", "Bob")
+        await scene.ask(ADA, lost.format(BOB), "Bob")
         await scene.hears("📱", OMAR)
         await scene.settle()
         assert scene.sms.books.requests[CREATE] == 1

@@ -192,6 +192,22 @@ async def test_over_the_official_contract_mobile_networks_are_chosen_by_button(t
         await scene.reconcile()
 
 
+async def test_a_network_that_was_chosen_and_is_sold_no_more_has_another_stand_in(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, contract="official") as scene:
+        page = await scene.ask(OMAR, "/catalog whatsapp id", "WhatsApp in Indonesia")
+        (label,) = [text for text in page.button_texts if text.startswith("Indosat · ")]
+        scene.press(OMAR, page, label)
+        await scene.hears("#1 · WhatsApp", OMAR)
+        await scene.ask(OMAR, "/cancel", "came back")
+        scene.sms.clear_catalog()
+        scene.sms.set_product("indonesia", "whatsapp", 5_000, 5, operator="Telkomsel")
+        scene.clock.jump(25 * 3600)
+        scene.say(OMAR, "/again 1")
+        card = await scene.hears("📱", OMAR)
+        assert "“Indosat”, which was chosen before, is not to be had now" in card.text
+        assert len(scene.sms.books.charges) == 2
+
+
 async def test_a_fresh_number_is_of_the_kind_that_was_chosen_by_its_button_while_there_is_one(scene: Scene) -> None:
     scene.sms.clear_catalog()
     for country, name, price in (

@@ -133,6 +133,7 @@ async def _breaking_handlers(scene: Scene, page: Page, monkeypatch: pytest.Monke
     def breaks_with_sms(order: object, sms: Sms, _: str) -> Any:
         raise RuntimeError(f"cannot write {order!r} {sms.code}")
 
+    scene.broken_on_purpose = True
     with monkeypatch.context() as patched:
         patched.setattr("bot.chat.texts.code", breaks_with_sms)
         patched.setattr("bot.chat.texts.statement", breaks)

@@ -45,7 +45,7 @@ async def test_a_balance_spent_elsewhere_while_the_order_was_on_its_way_is_told_
 async def test_a_price_that_rose_behind_the_catalog_is_booked_as_it_was_charged(scene: Scene) -> None:
     scene.sms.clear_catalog()
     product = scene.sms.set_product("indonesia", "whatsapp", 4_000, 9)
-    scene.sms.set_product("indonesia", "telegram", 2_000, 9)
+    other = scene.sms.set_product("indonesia", "telegram", 2_000, 9)
     scene.sms.set_balance(200_000)
     await scene.ask(OMAR, "/catalog whatsapp indonesia", "Rp 4.000")
     scene.sms.set_product("indonesia", "whatsapp", 99_000, 9, product_id=product)
@@ -56,4 +56,9 @@ async def test_a_price_that_rose_behind_the_catalog_is_booked_as_it_was_charged(
     await scene.ask(OMAR, "/whoami", "You today: Rp 99.000 of Rp 100.000 · Rp 1.000 left")
     await scene.ask(OMAR, "/order telegram indonesia", "has only Rp 1.000 left")
     await scene.ask(OMAR, "/cancel", "Rp 99.000 came back")
+    await scene.ask(OMAR, "/catalog telegram indonesia", "Rp 2.000")
+    scene.sms.set_product("indonesia", "telegram", 2_001, 9, product_id=other)
+    await scene.order("telegram indonesia")
+    await scene.hears("Rp 2.001 instead of Rp 2.000", ADA, anew=False)
+    assert [line.detail["extra"] for line in await scene.audited("order.overcharge")] == [1, 95_000]
     await scene.reconcile()

@@ -54,6 +54,7 @@ async def test_the_cheapest_in_stock_is_taken_and_named_without_ado(shop: Scene)
     assert "so this is" not in card.text
     assert shop.sms.books.requests[CREATE] == 1
     await shop.reconcile()
+    assert await shop.audited("order.overcharge") == []
 
 
 async def test_what_sold_out_meanwhile_leads_to_the_next_of_the_same_answer(shop: Scene) -> None:
@@ -139,4 +140,18 @@ async def test_a_kept_catalog_whose_products_are_all_gone_is_asked_for_anew_at_o
     order = await shop.order("whatsapp indonesia")
     assert order.price == 4_321
     assert [charge.amount for charge in shop.sms.books.charges] == [4_321]
+    await shop.reconcile()
+
+
+async def test_after_eight_offers_that_were_gone_the_ninth_is_left_to_the_next_command(shop: Scene) -> None:
+    shop.sms.clear_catalog()
+    for number in range(1, 11):
+        shop.sms.set_product("indonesia", "whatsapp", number * 1_000, 9, product_id=number)
+    await shop.ask(OMAR, "/catalog whatsapp indonesia", "Rp 1.000")
+    sell_out(shop, *range(1, 9))
+    await shop.ask(OMAR, "/order whatsapp indonesia", "Nothing was charged")
+    assert shop.sms.books.requests[CREATE] == 8
+    order = await shop.order("whatsapp indonesia")
+    assert order.price == 9_000
+    assert [charge.amount for charge in shop.sms.books.charges] == [9_000]
     await shop.reconcile()

@@ -83,6 +83,9 @@ async def test_a_create_that_smscode_refuses_by_a_code_nobody_knows_is_released(
     await scene.ask(OMAR, "/order whatsapp indonesia", "SMSCode said no (INTERNAL_ERROR: The service is in trouble.)")
     assert scene.sms.books.requests[CREATE] == 1
     await nothing_spent(scene)
+    (wanted,), (refused,) = [await scene.audited(action) for action in ("order.reserve", "order.refuse")]
+    assert (wanted.actor_id, wanted.order_id, wanted.detail["price"]) == (OMAR, 1, 4_200)
+    assert (refused.actor_id, refused.order_id, refused.detail["code"]) == (OMAR, 1, "INTERNAL_ERROR")
 
 
 async def test_troubles_while_polling_are_ridden_out_and_the_code_comes(scene: Scene) -> None:

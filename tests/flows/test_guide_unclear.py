@@ -78,6 +78,23 @@ async def test_a_create_that_was_charged_is_settled_by_the_balance(scene: Scene)
         assert scene.sms.books.requests[CREATE] == len(scene.sms.books.charges) == number, trouble
         await scene.reconcile()
     await scene.ask(OMAR, "/whoami", "You today: Rp 25.200 of")
+    assert len(await scene.audited("order.unclear")) == len(DONE)
+    assert not any("Nothing was charged" in text for text in scene.said_by_bot(OMAR))
+
+
+async def test_a_mistake_of_ours_after_the_create_counts_as_unclear(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(answer: object) -> None:
+        raise RuntimeError(f"a mistake of ours about {answer}")
+
+    monkeypatch.setattr("bot.sms.guide.decode_order", broken)
+    await scene.ask(OMAR, "/order whatsapp indonesia", "SMSCode gave no clear answer")
+    await scene.hears("#1 was paid (Rp 4.200)", OMAR)
+    (line,) = await scene.audited("order.unclear")
+    assert line.detail["reason"] == "RuntimeError"
+    assert not any("Nothing was charged" in text for text in scene.said_by_bot(OMAR))
+    await scene.reconcile()
 
 
 async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(scene: Scene) -> None:
@@ -92,6 +109,7 @@ async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(sc
         assert told.button_texts == ["Order another"], trouble
         await scene.reconcile()
     await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    assert [line.order_id for line in await scene.audited("order.release")] == [5, 4, 3, 2, 1]
 
 
 async def test_while_one_is_unclear_nobody_can_blur_the_picture(tmp_path: Path) -> None:
@@ -126,6 +144,9 @@ async def test_a_balance_that_proves_nothing_is_left_to_an_admin(scene: Scene) -
     assert "Rp 150.000 before it and is Rp 500.000 now" in alert.text
     held = await scene.ask(OMAR, "/whoami", "Rp 4.200 held")
     assert "Orders under way: 1" in held.text
+    known = await scene.ask(ADA, "/resolve 1", "Balance before: Rp 150.000 · now: Rp 500.000")
+    assert "Rp 4.200 free → held · hold" in known.text
+    assert "order.unclear by me" in known.text
     await scene.ask(ADA, "/resolve 1 charged", "#1 is settled")
     await scene.hears("#1 was paid", OMAR)
     await scene.reconcile()

@@ -2,6 +2,7 @@
 
 from bot.domain.access import Role
 from bot.sandbox.bot_api import ADA, OMAR, SAM, TEAM_CHAT
+from bot.sandbox.sms_api import Fault, FaultKind
 from tests.scene import Scene
 
 BOB = 2003
@@ -72,6 +73,13 @@ async def test_a_hold_that_goes_back_warns_of_nothing_and_an_overcharge_does(sce
     await scene.order("whatsapp vietnam")
     await scene.hears("your limit per day is used to 80 %: Rp 8.500 of Rp 10.000", OMAR)
     await scene.reconcile()
+
+
+async def test_an_order_of_which_nobody_knows_whether_it_was_paid_warns_as_if_it_were(scene: Scene) -> None:
+    await scene.ask(ADA, f"/limit {OMAR} daily 5000", "at most Rp 5.000")
+    scene.sms.faults.add(Fault(kind=FaultKind.RESET_BEFORE, route="POST /v1/orders"))
+    scene.say(OMAR, "/order whatsapp indonesia")
+    await scene.hears("your limit per day is used to 80 %: Rp 4.200 of Rp 5.000", OMAR)
 
 
 async def test_usage_shows_spent_held_left_and_when_it_starts_anew(scene: Scene) -> None:

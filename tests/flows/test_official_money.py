@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.errors import KeyReused
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind, OrderStatus, SmsWorld
+from bot.sandbox.sms_books import KeyedRequest
+from bot.services import ordering
+from bot.services.ordering import OrderCommand
 from storage import settings
 from tests.clocks import FastClock
 from tests.scene import HURRY, NOON, SPEED, Scene, open_hurried_scene, open_scene
@@ -61,6 +65,26 @@ async def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(scen
     assert scene.said_by_bot(ADA) == []
 
 
+async def test_a_create_without_an_answer_is_repeated_after_growing_pauses(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, contract="official") as scene:
+        scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route=CREATE, times=3))
+        begun = scene.clock.now()
+        await scene.order("whatsapp id")
+        assert creates(scene) == 4
+        assert scene.clock.now() - begun >= 0.5 + 1 + 2
+
+
+async def test_a_key_that_was_used_for_something_else_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, contract="official") as scene:
+        await scene.until(lambda: scene.app.desk.sms.contract == "official")
+        scene.sms.books.keyed["/v1/orders/create", "strange-1"] = KeyedRequest({"product_id": 1})
+        with pytest.raises(KeyReused):
+            await ordering.place(scene.app.desk, OrderCommand("strange", OMAR, OMAR, None, "whatsapp", ("id",)))
+        await scene.hears("the key of order #1 was used for something else before", ADA)
+        assert scene.sms.books.charges == []
+        await scene.reconcile()
+
+
 async def test_an_order_that_stays_unclear_is_cleared_up_later_and_charged_once(scene: Scene) -> None:
     scene.sms.faults.add(Fault(kind=FaultKind.ERROR_AFTER, route=CREATE, times=8))
     await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
@@ -68,6 +92,17 @@ async def test_an_order_that_stays_unclear_is_cleared_up_later_and_charged_once(
     (order,) = scene.sms.live_orders()
     assert order.phone_number in card.text
     assert len(scene.sms.books.charges) == 1
+    assert [line.detail["reason"] for line in await scene.audited("order.unclear")] == ["SMSCode answered 500"]
+    await scene.reconcile()
+
+
+async def test_a_no_at_the_door_to_a_repeat_says_nothing_of_the_first_try(scene: Scene) -> None:
+    scene.sms.faults.add(
+        Fault(kind=FaultKind.ERROR_AFTER, route=CREATE), Fault(kind=FaultKind.RATE_LIMITED, route=CREATE, retry_after=1)
+    )
+    order = await scene.order("whatsapp id")
+    assert [charge.amount for charge in scene.sms.books.charges] == [order.price]
+    assert await scene.audited("order.refuse") == []
     await scene.reconcile()
 
 

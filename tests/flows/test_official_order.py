@@ -85,6 +85,25 @@ async def test_an_operator_is_chosen_or_explained(scene: Scene) -> None:
     assert len(scene.sms.books.charges) == 2
 
 
+async def test_a_country_without_the_network_that_is_asked_for_is_passed_over(scene: Scene) -> None:
+    (wanted,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.operator == "Indosat"][:1]
+    wanted.available = 3
+    order = await scene.order("whatsapp vn,id op=indosat")
+    assert order.product_id == wanted.id
+
+
+async def test_a_network_that_was_typed_is_insisted_on_and_none_stands_in_for_it(scene: Scene) -> None:
+    (wanted,) = [one for one in scene.sms.products("indonesia", "whatsapp") if one.operator == "Indosat"][:1]
+    wanted.available = 3
+    await scene.order("whatsapp id op=indosat")
+    wanted.available = 0
+    scene.clock.jump(61)
+    scene.say(OMAR, "/again")
+    await scene.hears("Nothing was charged", OMAR)
+    assert len(scene.sms.books.charges) == 1
+    await scene.reconcile()
+
+
 async def test_the_best_number_is_the_one_that_succeeds_and_not_the_cheapest(scene: Scene) -> None:
     on_sale = [product.price for product in scene.sms.products("indonesia", "whatsapp") if product.available]
     order = await scene.order("whatsapp id best")
@@ -92,6 +111,16 @@ async def test_the_best_number_is_the_one_that_succeeds_and_not_the_cheapest(sce
     capped = await scene.order(f"whatsapp id best max={max(on_sale) - 1}")
     assert capped.price < max(on_sale)
     await scene.reconcile()
+
+
+async def test_the_best_number_may_cost_what_the_dearest_of_its_kind_costs_and_no_more(scene: Scene) -> None:
+    scene.sms.clear_catalog()
+    for price, linked in ((4_000, True), (5_000, True), (9_000, False)):
+        scene.sms.set_product("indonesia", "whatsapp", price, 500, linked=linked)
+    await scene.order("whatsapp id best")
+    await scene.order("whatsapp id best max=5000")
+    await scene.order("whatsapp id best max=4999")
+    assert [line.detail["price"] for line in await scene.audited("order.reserve")] == [4_000, 5_000, 5_000]
 
 
 async def test_a_price_that_rises_between_the_catalog_and_the_order_is_not_paid(scene: Scene) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.errors import PriceRose
+from bot.domain.errors import OrderingPaused, PriceRose
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind
 from bot.services import ordering, tracking
@@ -22,6 +22,19 @@ async def test_the_teams_rules_are_said_and_kept(tmp_path: Path) -> None:
         await scene.ask(OMAR, "/order telegram indonesia best note=login", "choose a number by its success")
         assert scene.sms.books.orders == {}
         await scene.order("telegram indonesia note=login")
+
+
+async def test_while_orders_are_stopped_nothing_is_asked_for_or_held(tmp_path: Path) -> None:
+    async with open_scene(tmp_path) as scene:
+        scene.sms.faults.add(Fault(kind=FaultKind.SLOW, route="GET /v1/catalog/products", seconds=0.5))
+        scene.say(OMAR, "/order whatsapp indonesia")
+        await scene.until(lambda: scene.sms.books.requests["GET", "/v1/catalog/products"] == 1)
+        await scene.ask(ADA, "/pause stocktaking", "stocktaking")
+        await scene.hears("stocktaking", OMAR)
+        calls = scene.sms.books.requests.total()
+        await scene.ask(OMAR, "/order telegram vietnam", "stocktaking")
+        assert scene.sms.books.requests.total() == calls
+        assert await scene.count("SELECT count(*) FROM orders") == 0
 
 
 async def test_an_order_waits_until_the_books_are_compared_and_says_so(tmp_path: Path) -> None:
@@ -93,6 +106,11 @@ async def test_a_number_is_rented_again_once_for_a_command_and_never_above_what_
             await ordering.reactivate(desk, ours, command, cost - 1)
         assert (rose.value.agreed, rose.value.price) == (cost - 1, cost)
         assert len(scene.sms.books.charges) == 1
+        desk.compared.clear()
+        with pytest.raises(OrderingPaused):
+            await ordering.reactivate(desk, ours, command, cost)
+        assert len(scene.sms.books.charges) == 1
+        desk.compared.set()
         first = await ordering.reactivate(desk, ours, command, cost)
         assert (await ordering.reactivate(desk, ours, command, cost)).id == first.id
         assert len(scene.sms.books.charges) == 2

@@ -169,6 +169,15 @@ def test_a_limit_tells_of_80_and_of_100_percent_and_not_of_79(
     assert levels(connection, order_id) == {}
 
 
+def test_what_one_limit_tells_leaves_every_other_to_tell_for_itself(connection: sqlite3.Connection) -> None:
+    assert levels(connection, try_hold(connection, 800, caps(daily=1000))) == {LimitName.DAILY: 80}
+    limits = caps(daily=10_000, monthly=1000, team_daily=1000, team_monthly=1000)
+    everywhere = {LimitName.MONTHLY: 80, LimitName.TEAM_DAILY: 80, LimitName.TEAM_MONTHLY: 80}
+    assert levels(connection, try_hold(connection, 10, limits)) == everywhere
+    assert levels(connection, try_hold(connection, 20, caps(daily=800), BEN)) == {}
+    assert levels(connection, try_hold(connection, 700, caps(daily=800), BEN)) == {LimitName.DAILY: 80}
+
+
 def test_each_level_is_told_once_a_window_whatever_comes_back(connection: sqlite3.Connection) -> None:
     limits = caps(daily=1000)
     first = try_hold(connection, 800, limits)
@@ -237,6 +246,16 @@ def test_a_refund_comes_once_and_says_whether_it_is_assumed(connection: sqlite3.
     after = order(connection, order_id)
     assert (after.charged, after.refunded, after.refund_assumed) == (1000, 1000, assumed)
     assert entries(connection, order_id)[2:] == [("spent", "free", 1000, "canceled")]
+
+
+def test_a_refund_in_parts_never_gives_back_more_than_is_still_spent(connection: sqlite3.Connection) -> None:
+    order_id = waiting(connection, 1000)
+    asked = (300, 900, 5, -1)
+    assert [ledger.refund(connection, order_id, "canceled", NOW, most=most) for most in asked] == [300, 700, 0, 0]
+    assert set(all_usage(connection).values()) == {Usage(0, 0)}
+    assert order(connection, order_id).refunded == 1000
+    assert [amount for *_, amount, _ in entries(connection, order_id)[2:]] == [300, 700]
+    assert ledger.discrepancies(connection) == []
 
 
 def test_what_was_booked_back_after_an_orders_hold_is_found_whatever_the_date_says(
