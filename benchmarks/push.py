@@ -3,9 +3,9 @@
     python -m benchmarks.push --orders 25 300 --seconds 60
     python -m benchmarks.push --contract guide --orders 100 --seconds 60
 
-An account with a limit of 300 requests a minute, 50 ms away, and one SMS for each order at a random moment: all within a
-quarter of a minute, or, of many orders, about four a second, because a bot may say only so much a second (`--seconds` lets
-them come closer together than Telegram takes them). It is watched by the
+An account with a limit of 300 requests a minute, 50 ms away, and one SMS for each order at a random moment: all within
+a quarter of a minute, or, of many orders, about four a second, because a bot may say only so much a second (with
+`--seconds` they come closer together than Telegram takes them). It is watched by the
 desk, by the desk with SMSCode's webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk
 over the guide, which has no list and no webhooks, and by the guide's own loop in one thread for each order.
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).

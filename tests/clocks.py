@@ -40,8 +40,9 @@ class FastClock:
         return self._latest
 
     def jump(self, seconds: float) -> None:
-        """Let that much time pass at once; whoever sleeps does not notice."""
-        self._origin -= seconds / self.speed
+        """Let that much time pass at once, from what the clock shows; whoever sleeps does not notice."""
+        shown = self.monotonic() + seconds
+        self._origin = time.monotonic() - shown / self.speed
 
     async def sleep(self, seconds: float) -> None:
         wakes_at = self.monotonic() + seconds

@@ -53,6 +53,7 @@ async def ask(desk: Desk, request: Request, country: str, needed: ApprovalNeeded
 
     Raises:
         NobodyToApprove: nobody but the member themselves could. NotPermitted, OrderingPaused, OrderingBanned.
+        AlreadyAnswered: it was approved at that price and has run out since.
     """
 
     def body(connection: sqlite3.Connection) -> AwaitsApproval:
@@ -61,6 +62,8 @@ async def ask(desk: Desk, request: Request, country: str, needed: ApprovalNeeded
         if not approvers:
             raise NobodyToApprove(needed.threshold, needed.price)
         earlier = approvals.get(connection, request.approval_id) if request.approval_id is not None else None
+        if earlier is not None and needed.price <= earlier.price:
+            raise AlreadyAnswered(earlier.id, ApprovalState.EXPIRED)
         root, number = (earlier.command_key, earlier.round + 1) if earlier else (request.command_key, 1)
         approval = approvals.by_command(connection, root, number)
         if approval is None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.domain.errors import ApprovalNeeded, PriceNotAgreed, PriceRose
+from bot.domain.errors import AlreadyAnswered, ApprovalNeeded, PriceNotAgreed, PriceRose
 from bot.services import approvals, ordering, tracking
 from bot.services.desk import Desk
 from bot.services.ordering import OrderCommand
@@ -18,8 +18,8 @@ async def carry_out(desk: Desk, approval: Approval) -> Order | None:
     None when it was dealt with before.
 
     Raises:
-        AwaitsApproval: it costs more by now, so it is asked for anew. Refusal, SmsError: it was not placed.
-            Nothing was charged.
+        AwaitsApproval: it costs more by now, so it is asked for anew. AlreadyAnswered: it was taken up too late, and
+            has run out. Refusal, SmsError: it was not placed. Nothing was charged.
     """
     if approval.state is not ApprovalState.APPROVED:
         log.info("approval %s is %s already", approval.id, approval.state)
@@ -30,6 +30,9 @@ async def carry_out(desk: Desk, approval: Approval) -> Order | None:
         needed = ApprovalNeeded(desk.settings.limits.approve_above or 0, dearer.price)
         request = approvals.request_of(approval)
         raise await approvals.ask(desk, request, approval.country, needed, approval.product) from dearer
+    except AlreadyAnswered:
+        await approvals.expire(desk)
+        raise
     await approvals.mark_placed(desk, approval, placed.id)
     return placed
 

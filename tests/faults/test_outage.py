@@ -91,7 +91,8 @@ async def _pass_days(scene: Scene) -> None:
     while clock.monotonic() < ends_at:
         await asyncio.sleep(0.05)
     clock.run_at(SPEED)
-    grown = {name: count - before[name] for name, count in (await _rows(scene)).items() if count > before[name] + 5}
+    # What was under way when the servers went may still add its own rows; whatever grew with the days added thousands.
+    grown = {name: count - before[name] for name, count in (await _rows(scene)).items() if count > before[name] + 20}
     assert grown == {}
     assert len(asyncio.all_tasks()) < tasks + 20
 

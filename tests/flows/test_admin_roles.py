@@ -56,7 +56,7 @@ async def _try_what_is_allowed(scene: Scene, role: Role) -> None:
     for command in COMMANDS:
         if role.reaches(command.needed):
             scene.say(PEOPLE[role], f"/{command.name}")
-            answer = await scene.hears("", PEOPLE[role])
+            answer = await scene.hears("", PEOPLE[role], patience=30)
             assert "needs the role" not in answer.text, (role, command.name)
             assert "Something broke" not in answer.text, (role, command.name)
 

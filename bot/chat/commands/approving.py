@@ -5,7 +5,7 @@ from typing import Final
 from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Row
 from bot.chat.visit import Visit
-from bot.domain.errors import AwaitsApproval, Refusal, SmsError, TokenRejected, WrongUsage
+from bot.domain.errors import AlreadyAnswered, AwaitsApproval, Refusal, SmsError, TokenRejected, WrongUsage
 from bot.domain.orders import OrderState
 from bot.services import access, approvals, purchasing
 
@@ -44,6 +44,8 @@ async def say_yes(visit: Visit, approval_id: int) -> None:
         placed = await purchasing.carry_out(visit.desk, approval)
     except AwaitsApproval as again:
         await visit.answer(texts.approved_but_dearer(name, approval.price, again.price))
+    except AlreadyAnswered as late:
+        await visit.answer(texts.failure(late, zone))
     except (Refusal, SmsError) as error:
         reason = texts.plain(texts.failure(error, zone))
         await approvals.fail(visit.desk, approval, reason)
