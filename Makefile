@@ -51,7 +51,7 @@ run: install ## Run the bot with CONFIG=config.toml
 	@$(BIN)/otpdesk run --config $(CONFIG)
 
 test: install ## Everything that proves it
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup $(FLAGS)
+	@$(PYTEST) -n $(WORKERS) $(FLAGS)
 
 coverage: ## The same, and which lines it reaches; fails under 95 %
 	@$(MAKE) --no-print-directory test FLAGS="--cov --cov-report=term $(FLAGS)"

@@ -181,7 +181,7 @@ async def test_whoever_comes_during_a_commit_waits_for_the_next_one_and_no_longe
         return body
 
     first = [asyncio.create_task(database.transact(noted(f"first {number}"))) for number in range(40)]
-    later = []
+    later: list[asyncio.Task[str]] = []
     while not all(task.done() for task in first):
         await asyncio.sleep(0.002)
         later.append(asyncio.create_task(database.transact(noted(f"later {len(later)}"))))
