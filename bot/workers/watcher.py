@@ -41,8 +41,13 @@ _WITH_WEBHOOKS: Final = 3.0
 """How many times slower the list is asked for while webhooks have proven to be faster."""
 
 _HINTS_EVERY: Final = 0.25
-"""Seconds between two requests because of webhooks: what comes in between shares the next one, within any account's
-budget."""
+"""Seconds between two requests because of webhooks in the long run, within any account's budget."""
+
+_HINTS_APART: Final = 0.1
+"""The same where few have come of late: what comes in between shares the next request."""
+
+_HINTS_SAVED: Final = 5.0
+"""Seconds of the long run that may be saved up for events that come closer together."""
 
 _LISTING: Final = "listing live orders"
 _AT_ONCE: Final = 16
@@ -108,6 +113,7 @@ class Watcher:
         self._list_due = 0.0
         self._hinted: list[_Watch] = []
         self._hints_due = 0.0
+        self._hints_paid_until = 0.0
 
     async def run(self) -> None:
         """Watch for ever; when asked to stop, let the looks under way come to their end."""
@@ -224,7 +230,8 @@ class Watcher:
             self._hinted.append(watch)
         if not self._hinted or now < self._hints_due:
             return
-        self._hints_due = now + _HINTS_EVERY
+        self._hints_paid_until = max(self._hints_paid_until, now - _HINTS_SAVED) + _HINTS_EVERY
+        self._hints_due = max(now + _HINTS_APART, self._hints_paid_until)
         if self._desk.sms.shows_all_live and len(self._hinted) > 1:
             self._list_due = now
         else:
