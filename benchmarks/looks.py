@@ -128,8 +128,8 @@ def by_odds(world: World, seconds: float, *, learning: bool) -> None:
 def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, nargs="*", default=[1, 25, 50, 100, 300])
-    parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--orders", type=int, nargs="*", default=[25, 100, 300])
+    parser.add_argument("--minutes", type=float, default=45.0)
     arguments = parser.parse_args()
     report = Report("looks")
     for orders in arguments.orders:

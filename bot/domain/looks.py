@@ -117,5 +117,11 @@ def intervals(odds: Sequence[float], least: Sequence[float], rate: float) -> lis
 
 
 def _scaled(orders: Iterable[tuple[float, float, float]], scale: float) -> list[float]:
-    """The intervals at one scale, for each order's root of the odds, shortest and longest interval."""
-    return [min(longest, max(shortest, 1 / (scale * root))) for root, shortest, longest in orders]
+    """The intervals at one scale, for each order's root of the odds, shortest and longest interval.
+
+    Twenty times for each order and plan, so without the calls of min and max: they cost half as much again.
+    """
+    return [
+        longest if (every := 1 / (scale * root)) > longest else shortest if every < shortest else every  # noqa: FURB136
+        for root, shortest, longest in orders
+    ]
