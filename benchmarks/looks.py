@@ -102,13 +102,13 @@ def alike(world: World, seconds: float) -> None:
 
 def by_odds(world: World, seconds: float, *, learning: bool) -> None:
     """As the desk does it: planned each second, learned anew each ten minutes."""
-    odds, planned, learned = Odds(), -1.0, 0.0
+    odds, plan_due, learned = Odds(), 0.0, 0.0
     while world.now < seconds:
         world.replace_ended()
         if learning and world.now - learned >= 600:
             odds, learned = Odds(world.waits[-1000:]), world.now
-        if world.now - planned >= 1:
-            planned = world.now
+        if world.now >= plan_due:
+            plan_due = world.now + 1
             chances = [
                 odds.second_sms() if order.shown else odds.first_sms(order.place, world.now - order.born)
                 for order in world.orders
@@ -118,7 +118,7 @@ def by_odds(world: World, seconds: float, *, learning: bool) -> None:
                 order.due = order.looked + every
         order = min(world.orders, key=lambda order: order.due)
         if order.due > world.now:
-            world.now = min(order.due, planned + 1)
+            world.now = min(order.due, plan_due)
             continue
         world.look(order)
         order.due = world.now + INTERVAL
