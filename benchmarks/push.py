@@ -5,9 +5,9 @@
 
 An account with a limit of 300 requests a minute, 50 ms away, and one SMS for each order at a random moment: all within
 a quarter of a minute, or, of many orders, about four a second, because a bot may say only so much a second (with
-`--seconds` they come closer together than Telegram takes them). It is watched by the
-desk, by the desk with SMSCode's webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk
-over the guide, which has no list and no webhooks, and by the guide's own loop in one thread for each order.
+`--seconds` they come closer together than Telegram takes them). It is watched by the desk, by the desk with SMSCode's
+webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk over the guide, which has no list
+and no webhooks, and by the guide's own loop in one thread for each order.
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
@@ -16,7 +16,6 @@ import asyncio
 import logging
 import random
 import secrets
-import socket
 import tempfile
 import time
 from collections.abc import Collection
@@ -36,6 +35,7 @@ from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import DEFAULT_BEARER, Contract, Order, SmsWorld, sms_app
 from tests.clocks import FastClock
 from tests.scene import open_scene
+from tests.web.site import free_port
 
 FIRST_MEMBER: Final = 20_001
 LIMIT: Final = 300
@@ -107,7 +107,7 @@ async def watch_with_the_desk(
     result = Result("the desk, with webhooks" if webhooks else name, orders)
     sections: dict[str, Any] = {"smscode": {"requests_per_minute": LIMIT}, "polling": {"interval": 5.0}}
     if webhooks:
-        port = _free_port()
+        port = free_port()
         sections["smscode"]["webhook_secret"] = secrets.token_hex(16)
         sections["web"] = {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"}
     async with open_desk(**sections) as scene, scene.webhooks:
@@ -180,12 +180,6 @@ def _compare(result: Result, telegram: TelegramWorld, sms: SmsWorld) -> None:
         result.doubled += max(0, len(copies) - 1)
         if copies:
             result.delays.append(copies[0] - message.at)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def watch_with_threads(orders: int, seconds: float) -> Result:

@@ -20,7 +20,7 @@ from bot.sandbox.bot_api import ADA, OMAR, CallbackAnswer, Message, TelegramWorl
 from bot.sandbox.server import LoopbackServer
 from bot.sandbox.sms_api import Contract, Order, SmsWorld, WebhookSender, sms_app
 from bot.services import access
-from storage import audit, ledger
+from storage import audit, inbox, ledger
 from tests.clocks import FastClock
 
 SPEED = 20.0
@@ -102,7 +102,7 @@ class Scene:
     async def has_begun(self) -> None:
         """Wait until the desk is open and has dealt with all that waited for it."""
         await self.app.chat.ready.wait()
-        while self.telegram.updates.pending or await self.count("SELECT count(*) FROM inbox WHERE state = 'pending'"):
+        while self.telegram.updates.pending or await self.app.desk.database.read(inbox.depth) > 0:
             await asyncio.sleep(0.005)
 
     async def until(self, condition: Callable[[], bool], patience: float = 8.0) -> None:

@@ -404,23 +404,18 @@ async def test_a_yes_that_nobody_could_act_on_runs_out(tmp_path: Path) -> None:
         assert await after.count("SELECT count(*) FROM approvals WHERE state = 'expired'") == 1
 
 
-async def test_a_yes_that_comes_too_late_for_the_money_runs_out_at_the_same_price(tmp_path: Path) -> None:
-    clock = FastClock(20.0, NOON)
-    async with open_scene(tmp_path, limits={"approve_above": ABOVE}, clock=clock) as scene:
-        await scene.hire(BOB, "Bob", Role.APPROVER)
-        scene.sms.clear_catalog()
-        scene.sms.set_product("indonesia", "whatsapp", PRICE, 500)
-        await _ask(scene)
-        scene.sms.faults.add(Fault(kind=FaultKind.LATE, route="GET /v1/catalog/products", seconds=0.5))
-        scene.say(BOB, "/approve 1")
-        await scene.until(lambda: len(scene.sms.faults.log) == 1)
-        clock.jump(HOUR + 60)
-        await scene.hears("Request 1 has run out already. Nothing changed.", BOB)
-        await scene.hears("in time. Nothing was bought", OMAR, anew=False)
-        assert not scene.sms.books.charges
-        assert await scene.count("SELECT count(*) FROM approvals") == 1
-        assert await scene.count("SELECT count(*) FROM approvals WHERE state = 'expired'") == 1
-        await scene.reconcile()
+async def test_a_yes_that_comes_too_late_for_the_money_runs_out_at_the_same_price(desk: Scene) -> None:
+    await _ask(desk)
+    desk.sms.faults.add(Fault(kind=FaultKind.LATE, route="GET /v1/catalog/products", seconds=0.5))
+    desk.say(BOB, "/approve 1")
+    await desk.until(lambda: len(desk.sms.faults.log) == 1)
+    desk.clock.jump(HOUR + 60)
+    await desk.hears("Request 1 has run out already. Nothing changed.", BOB)
+    await desk.hears("in time. Nothing was bought", OMAR, anew=False)
+    assert not desk.sms.books.charges
+    assert await desk.count("SELECT count(*) FROM approvals") == 1
+    assert await desk.count("SELECT count(*) FROM approvals WHERE state = 'expired'") == 1
+    await desk.reconcile()
 
 
 async def test_who_wants_it_is_asked_first_and_whoever_approves_is_not_asked_again(tmp_path: Path) -> None:
