@@ -2,12 +2,14 @@
 
     python -m benchmarks.push --orders 25 300 --seconds 60
     python -m benchmarks.push --contract guide --orders 100 --seconds 60
+    python -m benchmarks.push --orders 1 --rounds 24 --seconds 5
 
 An account with a limit of 300 requests a minute, 50 ms away, and one SMS for each order at a random moment: all within
 a quarter of a minute, or, of many orders, about four a second, because a bot may say only so much a second (with
 `--seconds` they come closer together than Telegram takes them). It is watched by the desk, by the desk with SMSCode's
 webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk over the guide, which has no list
-and no webhooks, and by the guide's own loop in one thread for each order.
+and no webhooks, and by the guide's own loop in one thread for each order. Of few orders one SMS each says little: with
+`--rounds` the desk's orders get one after the other, and the peers, whose calls end with the first, fresh orders.
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
@@ -46,6 +48,9 @@ CODES_A_SECOND: Final = 4.0
 LOOKS_A_SECOND: Final = 4.0
 """What is left of the account's limit for watching; the rest is for commands."""
 
+_APART: Final = 6.0
+"""Seconds between two rounds: an SMS that follows sooner replaces one that no list has shown."""
+
 _MINUTE: Final = 61.0
 _PATIENCE: Final = 45.0
 _WATCHING: Final = (("GET", "/v1/orders/active"), ("GET", "/v1/orders/{id}"))
@@ -63,6 +68,15 @@ class Result:
     lost: int = 0
     doubled: int = 0
     minutes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many live orders, each with an SMS within `seconds`, and that `rounds` times."""
+
+    orders: int
+    seconds: float
+    rounds: int
 
 
 def make_worlds(orders: int) -> tuple[FastClock, TelegramWorld, SmsWorld]:
@@ -86,9 +100,10 @@ def make_worlds(orders: int) -> tuple[FastClock, TelegramWorld, SmsWorld]:
 
 
 async def watch_with_the_desk(
-    orders: int, seconds: float, folder: Path, *, webhooks: bool = False, contract: Contract = "official"
+    load: Load, folder: Path, *, webhooks: bool = False, contract: Contract = "official"
 ) -> Result:
     """Place the orders with a desk in a hurry, then watch them with a desk that keeps to the account's limit."""
+    orders = load.orders
     clock, telegram, sms = make_worlds(orders)
     ceiling = 1_000_000_000
     limits = {"team_daily": ceiling, "team_monthly": ceiling}
@@ -113,7 +128,9 @@ async def watch_with_the_desk(
     async with open_desk(**sections) as scene, scene.webhooks:
         await asyncio.sleep(12.0)  # the start is over, and the first lists were seen
         before, refused, started = _watching(sms), sms.books.answers_429, clock.now()
-        await _let_sms_come(sms, sms.live_orders(), seconds)
+        placed = sms.live_orders()
+        for _ in range(load.rounds):
+            await _let_sms_come(sms, placed, load)
         slowest = 3 * orders / LOOKS_A_SECOND if contract == "guide" else 0.0
         await telegram.wait_until(lambda: len(_told(telegram)) >= len(sms.books.messages), _PATIENCE + slowest)
         result.minutes = (clock.now() - started) / 60
@@ -123,42 +140,51 @@ async def watch_with_the_desk(
     return result
 
 
-async def watch_with_the_sdk(orders: int, seconds: float) -> Result:
+async def watch_with_the_sdk(load: Load) -> Result:
     """One `wait_for_otp` of the vendor's client for each order, with its own pace."""
-    clock, _, sms = make_worlds(orders)
-    (product, *_) = sms.products("indonesia", "whatsapp")
-    placed = [sms.create_order(product.id) for _ in range(orders)]
+    clock, _, sms = make_worlds(load.orders)
     sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
-    result = Result("a task of the SDK for each order", orders)
+    result = Result("a task of the SDK for each order", load.orders)
     async with (
         LoopbackServer(sms_app(sms, "official")) as server,
-        httpx.AsyncClient(timeout=20.0, limits=httpx.Limits(max_connections=orders), trust_env=False) as http,
+        httpx.AsyncClient(timeout=20.0, limits=httpx.Limits(max_connections=load.orders), trust_env=False) as http,
     ):
         client = AsyncSmscodeClient(token=DEFAULT_BEARER, base_url=server.url, client=http)
 
         async def wait(order: Order) -> None:
             try:
-                await client.v1.orders.wait_for_otp(order.number, timeout_ms=round((seconds + _PATIENCE) * 1000))
+                await client.v1.orders.wait_for_otp(order.number, timeout_ms=round((load.seconds + _PATIENCE) * 1000))
             except SmscodeError:
                 result.lost += 1
             else:
                 result.delays.append(clock.now() - order.messages[0].at)
 
         started = clock.now()
-        await asyncio.gather(_let_sms_come(sms, placed, seconds), *map(wait, placed))
+        for _ in range(load.rounds):
+            placed = _place(sms, load.orders)
+            await asyncio.gather(_let_sms_come(sms, placed, load), *map(wait, placed))
         result.minutes = (clock.now() - started) / 60
     result.requests, result.refused = _watching(sms), sms.books.answers_429
     return result
 
 
-async def _let_sms_come(sms: SmsWorld, placed: list[Order], seconds: float) -> None:
-    dice = random.Random(1)
+def _place(sms: SmsWorld, orders: int) -> list[Order]:
+    (product, *_) = sms.products("indonesia", "whatsapp")
+    product.available = orders
+    return [sms.create_order(product.id) for _ in range(orders)]
+
+
+async def _let_sms_come(sms: SmsWorld, placed: list[Order], load: Load) -> None:
+    """One round: an SMS for each order at a moment that differs from round to round."""
+    dice = random.Random(len(sms.books.messages))
 
     async def arrive(order: Order) -> None:
-        await asyncio.sleep(dice.uniform(0, seconds))
+        await asyncio.sleep(dice.uniform(0, load.seconds))
         sms.arrive(order.id)
 
     await asyncio.gather(*map(arrive, placed))
+    if load.rounds > 1:
+        await asyncio.sleep(_APART)
 
 
 def _told(telegram: TelegramWorld) -> list[tuple[str, float]]:
@@ -182,16 +208,14 @@ def _compare(result: Result, telegram: TelegramWorld, sms: SmsWorld) -> None:
             result.delays.append(copies[0] - message.at)
 
 
-def watch_with_threads(orders: int, seconds: float) -> Result:
+def watch_with_threads(load: Load) -> Result:
     """The loop of the getting-started guide, in a thread for each order; a refusal ends nothing, it asks again."""
-    clock, _, sms = make_worlds(orders)
-    (product, *_) = sms.products("indonesia", "whatsapp")
-    placed = [sms.create_order(product.id) for _ in range(orders)]
+    clock, _, sms = make_worlds(load.orders)
     sms.requests_per_minute, sms.distance = LIMIT, DISTANCE
-    result = Result("the guide's loop in a thread for each order", orders)
-    ends = clock.now() + seconds + _PATIENCE
+    result = Result("the guide's loop in a thread for each order", load.orders)
 
     def wait(url: str, order: Order) -> None:
+        ends = clock.now() + load.seconds + _PATIENCE
         with httpx.Client(headers={"Authorization": f"Bearer {DEFAULT_BEARER}"}, trust_env=False, verify=False) as http:  # noqa: S501 (loopback)
             while clock.now() < ends:
                 data = http.get(f"{url}/v1/orders/{order.id}").json().get("data") or {}
@@ -203,12 +227,14 @@ def watch_with_threads(orders: int, seconds: float) -> Result:
 
     async def run() -> None:
         async with LoopbackServer(sms_app(sms, "guide")) as server:
-            with ThreadPoolExecutor(orders) as pool:
+            with ThreadPoolExecutor(load.orders) as pool:
                 loop = asyncio.get_running_loop()
-                waiting = [loop.run_in_executor(pool, wait, server.url, order) for order in placed]
                 started = clock.now()
-                await _let_sms_come(sms, placed, seconds)
-                await asyncio.gather(*waiting)
+                for _ in range(load.rounds):
+                    placed = _place(sms, load.orders)
+                    waiting = [loop.run_in_executor(pool, wait, server.url, order) for order in placed]
+                    await _let_sms_come(sms, placed, load)
+                    await asyncio.gather(*waiting)
                 result.minutes = (clock.now() - started) / 60
 
     asyncio.run(run())
@@ -216,15 +242,15 @@ def watch_with_threads(orders: int, seconds: float) -> Result:
     return result
 
 
-async def measure(orders: int, seconds: float, contracts: Collection[Contract]) -> list[Result]:
+async def measure(load: Load, contracts: Collection[Contract]) -> list[Result]:
     """Watch the same account by the desk; over the official contract also with webhooks, and by the SDK."""
     ways: list[dict[str, Any]] = [{"webhooks": False}, {"webhooks": True}] if "official" in contracts else []
     ways += [{"contract": "guide"}] if "guide" in contracts else []
     results = []
     for way in ways:
         with tempfile.TemporaryDirectory(prefix="otpdesk-bench-") as folder:
-            results.append(await watch_with_the_desk(orders, seconds, Path(folder), **way))
-    return [*results, await watch_with_the_sdk(orders, seconds)] if "official" in contracts else results
+            results.append(await watch_with_the_desk(load, Path(folder), **way))
+    return [*results, await watch_with_the_sdk(load)] if "official" in contracts else results
 
 
 def main() -> None:
@@ -232,14 +258,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, nargs="*", default=[100])
     parser.add_argument("--seconds", type=float, help="in which all SMS come (default: by the number of orders)")
+    parser.add_argument("--rounds", type=int, default=1, help="how many SMS each order gets")
     parser.add_argument("--contract", nargs="*", choices=["official", "guide"], default=["official", "guide"])
     arguments = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)
     report = Report("push")
     for orders in arguments.orders:
         seconds = arguments.seconds or max(SHORTEST, orders / CODES_A_SECOND)
-        results = asyncio.run(measure(orders, seconds, arguments.contract))
-        results.append(watch_with_threads(orders, seconds))
+        load = Load(orders, seconds, arguments.rounds)
+        results = [*asyncio.run(measure(load, arguments.contract)), watch_with_threads(load)]
         for result in results:
             _tell(report, result, Spread.of(results[0].delays))
     leave(report)
