@@ -19,6 +19,7 @@ KEEP_SECONDS: Final = 60.0
 """The guide asks to keep a catalog answer for at least a minute."""
 
 _MOST_PAIRS: Final = 512
+_MOST_FOLDED: Final = 4096
 _NEAR: Final = 60.0
 _SUGGESTIONS: Final = 3
 _FEW: Final = 5
@@ -170,10 +171,12 @@ class Catalog:
         raise UnknownName(kind, typed, tuple(suggestions) if wanted else ())
 
 
+@functools.lru_cache(maxsize=_MOST_FOLDED)
 def fold(typed: str) -> str:
     """What is compared of a name: letters and digits, without accents, case, spaces or invisible marks.
 
-    A flag is the two letters of its country, which is how Unicode spells it.
+    A flag is the two letters of its country, which is how Unicode spells it. Remembered, because each order compares
+    what was typed with the same few hundred names.
     """
     plain = unicodedata.normalize("NFKD", typed[:200]).casefold()
     return "".join(letter for character in plain if (letter := _letter(character)).isalnum())

@@ -15,11 +15,15 @@ from pathlib import Path
 from bot import logs
 from bot.app import open_app
 from bot.config import load
+from bot.sms.client import trusted
 
 _STOPS_WITHIN = 15.0
 _LAST_WORDS = 3000
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__, "bot.sandbox.bot_api", "bot.sandbox.sms_api"])
+_FORKS.set_forkserver_preload(
+    [__name__, "bot.sandbox.bot_api", "bot.sandbox.sms_api", "anyio._backends._asyncio", "httpcore"]
+)
+trusted()  # Certificates take longer to read than all else a start needs; what is forked has them.
 
 
 class SharedClock:
