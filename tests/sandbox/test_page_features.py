@@ -221,6 +221,22 @@ class TestChats:
             await expect(page.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
             assert tab.complaints == []
 
+    async def test_nothing_moves_for_whoever_asks_for_less_motion(
+        self, server: LoopbackServer, browser: Browser, bot: Bot
+    ) -> None:
+        keyboard = InlineKeyboardMarkup([[InlineKeyboardButton("Go", callback_data="go")]])
+        await bot.send_message(ADA, "Shall I?", reply_markup=keyboard)
+        async with opened(browser, server.url) as tab:
+            await tab.page.click(ADAS_CHAT)
+            key = tab.page.get_by_role("button", name="Go", exact=True)
+            await key.click()  # nobody answers, so it goes on waiting
+            await expect(key).to_have_attribute("aria-busy", "true")
+            moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
+            assert await tab.page.evaluate(moving) > 0
+            await tab.page.emulate_media(reduced_motion="reduce")
+            await tab.page.wait_for_function(f"{moving} === 0")
+            await expect(key).to_have_attribute("aria-busy", "true")
+
 
 @in_a_browser
 class TestAnyText:
