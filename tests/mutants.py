@@ -42,7 +42,15 @@ TARGETS: Final = (
     "bot/services/ordering.py",
     "bot/services/creating.py",
 )
-TESTS: Final = ("tests/domain", "tests/storage", "tests/contracts", "tests/chat", "tests/flows", "tests/faults")
+TESTS: Final = (
+    "tests/domain",
+    "tests/storage",
+    "tests/services",
+    "tests/contracts",
+    "tests/chat",
+    "tests/flows",
+    "tests/faults",
+)
 BAR: Final = 90.0
 """Percent of the mutants that must be noticed."""
 
@@ -271,14 +279,18 @@ class Reach:
     def of(self, mutant: Mutant) -> Sequence[Sequence[str]]:
         """The tests to try on a mutant: those beside its module, then the others; each in turns.
 
-        A statement of several lines is reached by its first one. What runs when the module is imported, a constant for
-        one, is reached by whatever reaches the module; and where nothing runs but that, by any test.
+        A statement of several lines is reached by its first one. What runs when the module is imported, a constant or a
+        field for one, is reached by all tests beside it and by whatever else reaches the module; and where nothing runs
+        but that, by any test.
         """
         lines, seconds = self._lines, self._seconds
-        found = lines.get((mutant.target, mutant.line)) or lines.get((mutant.target, 0)) or list(seconds)
+        beside = f"tests/{Path(mutant.target).parent.name}/"
+        found = lines.get((mutant.target, mutant.line))
+        if not found:
+            anywhere = lines.get((mutant.target, 0)) or seconds.keys()
+            found = [test for test in seconds if test.startswith(beside) or test in anywhere]
         chosen: list[str] = []
         left = _MOST_SECONDS
-        beside = f"tests/{Path(mutant.target).parent.name}/"
         near = [test for test in found if test.startswith(beside)]
         far = [test for test in found if not test.startswith(beside)]
         for test in (*_in_turns(near, seconds), *_in_turns(far, seconds)):
