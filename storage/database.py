@@ -218,8 +218,8 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued, close the file and release its lock."""
-        if self._committer is not None:
-            await asyncio.shield(self._committer)
+        while self._committer is not None:
+            await asyncio.wait([self._committer])
         await self._connection.close()
         self._lock.close()
 
@@ -235,8 +235,7 @@ class Database:
         """
         waiting = _Waiting(body)
         self._waiting.append(waiting)
-        if self._committer is None:
-            self._committer = asyncio.create_task(self._commit_waiting(), name="commit")
+        self._commit_soon()
         await asyncio.shield(waiting.over)
         try:
             result = waiting.outcome()
@@ -245,6 +244,16 @@ class Database:
             raise
         self._failed_to_write = False
         return result
+
+    def _commit_soon(self) -> None:
+        if self._waiting and self._committer is None:
+            self._committer = asyncio.create_task(self._commit_waiting(), name="commit")
+            self._committer.add_done_callback(self._is_done)
+
+    def _is_done(self, _: asyncio.Task[None]) -> None:
+        """Also where it was cancelled before it began, as everything is when a loop comes to its end."""
+        self._committer = None
+        self._commit_soon()
 
     async def _commit_waiting(self) -> None:
         """Commit until nothing waits; whatever comes meanwhile waits for the next commit, and no longer."""
@@ -256,7 +265,6 @@ class Database:
                 _fail(together, error)
             for waiting in together:
                 waiting.over.set_result(None)
-        self._committer = None
 
     def _commit(self, connection: sqlite3.Connection, together: Sequence[_Waiting[Any]]) -> None:
         try:

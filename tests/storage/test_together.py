@@ -240,3 +240,14 @@ async def test_with_reads_between_them_everybody_sees_what_was_answered(database
         return name in await kept(database)
 
     assert all(await asyncio.gather(*(write_and_look(f"{number}") for number in range(30))))
+
+
+async def test_whoever_commits_may_be_stopped_before_they_began(database: Database) -> None:
+    waits = asyncio.create_task(database.transact(putting("waits")))
+    await asyncio.sleep(0)
+    (committer,) = [task for task in asyncio.all_tasks() if task.get_name() == "commit"]
+    committer.cancel()
+    async with asyncio.timeout(10):
+        assert await waits == "waits"
+        assert await database.transact(putting("later")) == "later"
+        await database.close()
