@@ -417,15 +417,15 @@ def _written() -> dict[str, Callable[..., object]]:
     }
 
 
-@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize("name", RENDERINGS)
-def test_telegram_can_read_it_and_it_fits(name: str, nasty: str) -> None:
-    for markup in _flat(RENDERINGS[name](nasty)):
-        shown, _ = parse_html(markup)
-        assert utf16_length(shown.strip()) <= LONGEST_MESSAGE
-        assert utf16_length(parse_html(texts.repeated(markup))[0]) <= LONGEST_MESSAGE
-        assert "None" not in shown
-        assert texts.plain(markup) == shown
+def test_telegram_can_read_it_and_it_fits(name: str) -> None:
+    for kind, nasty in NASTY.items():
+        for markup in _flat(RENDERINGS[name](nasty)):
+            shown, _ = parse_html(markup)
+            assert utf16_length(shown.strip()) <= LONGEST_MESSAGE, kind
+            assert utf16_length(parse_html(texts.repeated(markup))[0]) <= LONGEST_MESSAGE, kind
+            assert "None" not in shown, kind
+            assert texts.plain(markup) == shown, kind
 
 
 @pytest.mark.parametrize("name", RENDERINGS)
