@@ -34,7 +34,7 @@ _SHORTEST: Final = 3
 """Characters; whatever is shorter would mask half of every line and is no code."""
 
 
-_CHATTY: Final = ("httpx", "httpcore", "telegram", "aiosqlite", "asyncio", "hpack", "uvicorn")
+CHATTY: Final = ("httpx", "httpcore", "telegram", "aiosqlite", "asyncio", "hpack", "uvicorn")
 """Libraries that would write addresses with the bot's token in them, or a line a statement."""
 
 _Event = MutableMapping[str, Any]
@@ -99,7 +99,7 @@ def configure(config: Logging, secrets: Iterable[str], stream: TextIO | None = N
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(config.level)
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

@@ -1,13 +1,17 @@
 """What holds for every test: no way out of this machine, and no configuration from outside."""
 
 import ipaddress
+import logging
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+from bot import logs
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("otpdesk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -94,6 +98,19 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no OTPDESK_ variable of whoever runs the tests decide their outcome."""
     for name in [name for name in os.environ if name.startswith("OTPDESK_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Give logging back as it was: what a desk sets up in this process is nothing for the next test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    levels = {name: logging.getLogger(name).level for name in logs.CHATTY}
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 def _check(sock: socket.socket, address: Any) -> None:

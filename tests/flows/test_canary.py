@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,6 @@ from tests.web.site import answers, free_port
 SECRET = "smscode-4f1c_not.for/any+eyes=="
 CODES = ("480391", "G-774411", "90511862")
 TEXT = 'Canary: don\'t share <b>{}</b> & "keep" it, émile'
-LIBRARIES = ("httpx", "httpcore", "telegram", "aiosqlite", "asyncio", "hpack", "uvicorn")
 
 
 @dataclass
@@ -48,20 +46,13 @@ class Page:
 
 
 @pytest.fixture(params=["console", "json"])
-def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest) -> Page:
     """Logging as the desk sets it up, at DEBUG, and then every library at DEBUG as well."""
-    root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
-    handlers, level = root.handlers, root.level
     page = Page()
     logs.configure(Logging(level="DEBUG", format=request.param), [SECRET, DEFAULT_TOKEN], page.stream)
-    for name in LIBRARIES:
+    for name in logs.CHATTY:
         logging.getLogger(name).setLevel(logging.DEBUG)
-    yield page
-    root.handlers = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    return page
 
 
 async def test_nothing_secret_is_anywhere_but_in_the_chat(

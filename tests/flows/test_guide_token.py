@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,21 +34,13 @@ def worlds() -> Worlds:
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def written() -> io.StringIO:
     """All that the desk and its libraries write at their most talkative, set up as the desk itself does."""
-    root = logging.getLogger()
-    names = ("httpx", "httpcore", "telegram", "aiosqlite", "asyncio", "hpack", "uvicorn")
-    levels = {name: logging.getLogger(name).level for name in names}
-    handlers, level = root.handlers, root.level
     stream = io.StringIO()
     logs.configure(Logging(level="DEBUG"), [SECRET, DEFAULT_TOKEN], stream)
-    for name in names:
+    for name in logs.CHATTY:
         logging.getLogger(name).setLevel(logging.DEBUG)
-    yield stream
-    root.handlers = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    return stream
 
 
 def everything_told(scene: Scene) -> str:
