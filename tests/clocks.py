@@ -10,8 +10,8 @@ from typing import Final
 _SETTLING_ROUNDS: Final = 10
 """Turns of the event loop that a woken sleeper gets to have its consequences before time moves on."""
 
-_BEAT: Final = 0.01
-_LATE: Final = 0.03
+_BEAT: Final = 0.03
+_LATE: Final = 0.06
 """Real seconds between two turns of an event loop that is not kept from its work."""
 
 _NAP: Final = 0.01

@@ -33,6 +33,9 @@ NOON = datetime(2026, 3, 14, 5, 0, tzinfo=UTC).timestamp()
 HURRY = 150.0
 """The desk's seconds in one real second, where it has to wait for the evidence."""
 
+PATIENCE = 20.0
+"""Real seconds for what is awaited; only a test that fails takes them all, however slow the machine."""
+
 
 @dataclass
 class Scene:
@@ -55,7 +58,7 @@ class Scene:
         return message
 
     async def hears(
-        self, wanted: Callable[[Message], bool] | str, chat_id: int, *, anew: bool = True, patience: float = 8.0
+        self, wanted: Callable[[Message], bool] | str, chat_id: int, *, anew: bool = True, patience: float = PATIENCE
     ) -> Message:
         """The bot's message that holds `wanted`, after the last thing said there (`anew`), or ever."""
         after = self.marks.get(chat_id) if anew else None
@@ -105,7 +108,7 @@ class Scene:
         while self.telegram.updates.pending or await self.app.desk.database.read(inbox.depth) > 0:
             await asyncio.sleep(0.005)
 
-    async def until(self, condition: Callable[[], bool], patience: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait, in real seconds, until something holds that no message tells of."""
         async with asyncio.timeout(patience):
             while not condition():
