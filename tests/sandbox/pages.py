@@ -51,6 +51,19 @@ AXE_RUN = "axe.run(document, {resultTypes: ['violations'], rules: {'color-contra
 
 async def flaws(page: Page) -> list[str]:
     """What axe finds that is serious or critical, and texts too faint for their ground, by what they are."""
+    return await _inaccessible(page) + await _faint(page)
+
+
+async def flaws_in_any_light(page: Page) -> list[str]:
+    """The same in the light and in the dark, where only texts and their ground differ."""
+    found = await _inaccessible(page)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme}: {flaw}" for flaw in await _faint(page)]
+    return found
+
+
+async def _inaccessible(page: Page) -> list[str]:
     if not await page.evaluate("'axe' in window"):
         await page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
     found = await page.evaluate(AXE_RUN)
@@ -60,16 +73,11 @@ async def flaws(page: Page) -> list[str]:
         for violation in found["violations"]
         if violation["impact"] in {"serious", "critical"}
         for node in violation["nodes"]
-    ] + list(await page.evaluate(FAINT_TEXT))
+    ]
 
 
-async def flaws_in_any_light(page: Page) -> list[str]:
-    """The same in the light and in the dark."""
-    found: list[str] = []
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{scheme}: {flaw}" for flaw in await flaws(page)]
-    return found
+async def _faint(page: Page) -> list[str]:
+    return list(await page.evaluate(FAINT_TEXT))
 
 
 async def is_as_wide_as_its_window(page: Page) -> bool:
