@@ -1,5 +1,6 @@
 """What holds for every test: no way out of this machine, and no configuration from outside."""
 
+import gc
 import ipaddress
 import logging
 import os
@@ -60,6 +61,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give out the longest tests first, so that no worker is alone with one at the end."""
     items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end: walking over it again and again finds no garbage."""
+    gc.freeze()
 
 
 def _turn(name: str) -> int:
