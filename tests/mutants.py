@@ -54,7 +54,7 @@ TESTS: Final = (
 BAR: Final = 90.0
 """Percent of the mutants that must be noticed."""
 
-_MOST_SECONDS: Final = 60.0
+_MOST_SECONDS: Final = 90.0
 """What the tests tried on one mutant may take in all; the first one may take longer."""
 
 _PATIENCE: Final = 240
@@ -275,10 +275,16 @@ class Reach:
     def __init__(self, lines: Mapping[tuple[str, int], Sequence[str]], seconds: Mapping[str, float]) -> None:
         self._lines = lines
         self._seconds = seconds
+        self._fewest: dict[tuple[str, str], int] = {}
+        for (target, line), tests in lines.items():
+            for test in tests if line else ():
+                fewest = self._fewest.get((target, test), len(tests))
+                self._fewest[target, test] = min(fewest, len(tests))
 
     def of(self, mutant: Mutant) -> Sequence[Sequence[str]]:
-        """The tests to try on a mutant: those beside its module, then the others; each in turns.
+        """The tests to try on a mutant: those beside its module, then the others.
 
+        First those that know its module best: what they reach in it few others reach.
         A statement of several lines is reached by its first one. What runs when the module is imported, a constant or a
         field for one, is reached by all tests beside it and by whatever else reaches the module; and where nothing runs
         but that, by any test.
@@ -293,26 +299,17 @@ class Reach:
         left = _MOST_SECONDS
         near = [test for test in found if test.startswith(beside)]
         far = [test for test in found if not test.startswith(beside)]
-        for test in (*_in_turns(near, seconds), *_in_turns(far, seconds)):
+
+        def special(test: str) -> tuple[int, float]:
+            return self._fewest.get((mutant.target, test), len(seconds)), seconds[test]
+
+        for test in (*sorted(near, key=special), *sorted(far, key=special)):
+            if chosen and seconds[test] > left:
+                continue
             left -= seconds[test]
-            if chosen and left < 0:
-                break
             chosen.append(test)
-        steps = (chosen[: len(near)], chosen[len(near) :])
+        steps = ([test for test in chosen if test in near], [test for test in chosen if test in far])
         return [step for step in steps if step]
-
-
-def _in_turns(tests: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
-    """The quickest test of each file, then the next one of each: files differ in what they notice, and so its tests
-    are not all left out because those of another are quicker.
-    """
-    taken: Counter[str] = Counter()
-    turns: dict[str, int] = {}
-    for test in sorted(tests, key=lambda test: seconds[test]):
-        file = test.partition("::")[0]
-        turns[test] = taken[file]
-        taken[file] += 1
-    return sorted(tests, key=lambda test: (turns[test], seconds[test]))
 
 
 def learn(folder: Path) -> Reach:
