@@ -40,8 +40,8 @@ class NetworkRefused(AssertionError):
     """A test tried to leave the loopback interface."""
 
 
-class _OneBrowserAFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a file that needs a browser to one worker as a whole, and everything else test by test.
+class _OneBrowser(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests that need a browser to one worker, and everything else test by test.
 
     The plugin's own marks for that are without effect under this version of pytest, which no longer lets it write them
     into a test's name.
@@ -49,13 +49,13 @@ class _OneBrowserAFile(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return path if path.endswith(_HAS_A_BROWSER) else nodeid
+        return "browser" if path.endswith(_HAS_A_BROWSER) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """How tests are given out to the workers."""
-    return _OneBrowserAFile(config, log)
+    return _OneBrowser(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

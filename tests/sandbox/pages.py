@@ -41,6 +41,12 @@ async def opened(
     await context.close()
 
 
+async def resize(page: Page, viewport: str) -> None:
+    """Make a window as wide and high as that one."""
+    width, height = VIEWPORTS[viewport]
+    await page.set_viewport_size({"width": width, "height": height})
+
+
 async def clipboard(page: Page) -> str:
     return str(await page.evaluate("navigator.clipboard.readText()"))
 

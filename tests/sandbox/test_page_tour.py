@@ -13,10 +13,11 @@ from bot.sandbox.child import BotCommand, BotProcess
 from bot.sandbox.story import STORIES, Act
 from tests.sandbox.clients import http_client
 from tests.sandbox.commands import eventually, otpdesk
-from tests.sandbox.pages import clipboard, flaws, is_as_wide_as_its_window, opened
+from tests.sandbox.pages import clipboard, flaws, is_as_wide_as_its_window, opened, resize
 
 PATIENCE_MS = 20_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WINDOWS = ("desktop", "phone")
 
 
 async def perform(page: Page, index: int, act: Act) -> None:
@@ -35,24 +36,26 @@ async def latest_code(client: httpx.AsyncClient) -> str:
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.timeout(150)  # seconds; a minute's worth of waiting for a real bot, on a busy machine
-@pytest.mark.parametrize("viewport", ["desktop", "phone"])
-async def test_the_whole_tour_by_clicking_in_light_and_dark(browser: Browser, tmp_path: Path, viewport: str) -> None:
+async def test_the_whole_tour_by_clicking_on_a_desktop_and_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """Window and light change from step to step, each step is looked at in both windows."""
     found: list[str] = []
     async with otpdesk(tmp_path, "demo", "--port", "0") as command:
         url = (await command.prints(r"The desk is open: (http://127\.0\.0\.1:\d+)"))[1]
-        async with http_client(url) as client, opened(browser, url, viewport=viewport) as tab:
+        async with http_client(url) as client, opened(browser, url) as tab:
             page = tab.page
             await page.get_by_role("button", name="Take the tour", exact=True).last.click()
             for number, step in enumerate(STORIES["guide"], 1):
-                # Light and dark take turns, on the phone the other way round.
-                scheme = SCHEMES[(number + (viewport == "phone")) % 2]
-                await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                here, there = WINDOWS if number % 2 else reversed(WINDOWS)
+                await resize(page, here)
+                await page.emulate_media(color_scheme=SCHEMES[number // 2 % 2], reduced_motion="reduce")
                 await expect(page.locator("#tour-title")).to_have_text(step.title)
                 await expect(page.locator("#tour-place")).to_have_text(f"Step {number} of {len(STORIES['guide'])}")
                 for index, act in enumerate(step.acts, 1):
                     await perform(page, index, act)
-                found += await flaws(page)
-                assert await is_as_wide_as_its_window(page)
+                for window in (there, here):
+                    await resize(page, window)
+                    found += [f"{window}: {flaw}" for flaw in await flaws(page)]
+                    assert await is_as_wide_as_its_window(page), (step.title, window)
                 if step.title == "The code arrives by itself":
                     await _goes_back_and_survives_a_reload(page, number)
                     await page.get_by_role("button", name="Copy code").click()
@@ -62,8 +65,8 @@ async def test_the_whole_tour_by_clicking_in_light_and_dark(browser: Browser, tm
             codes = [sms["code"] for sms in (await client.get("/world/books")).json()["messages"]]
             await page.reload()
             await expect(page.locator("#tour")).to_be_hidden()
-            if viewport == "phone":
-                await page.locator("#back").click()
+            await resize(page, "phone")
+            await page.locator("#back").click()
             await page.locator(f'[data-chat="{OMAR}"]').click()
             for code in codes:
                 await expect(page.locator(f'.words code[aria-label="Copy {code}"]')).to_have_count(1)
