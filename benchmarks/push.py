@@ -9,12 +9,14 @@ a quarter of a minute, or, of many orders, about four a second, because a bot ma
 `--seconds` they come closer together than Telegram takes them). It is watched by the desk, by the desk with SMSCode's
 webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk over the guide, which has no list
 and no webhooks, and by the guide's own loop in one thread for each order. Of few orders one SMS each says little: with
-`--rounds` the desk's orders get one after the other, and the peers, whose calls end with the first, fresh orders.
+`--rounds` the desk's orders get one after the other, and the peers, whose calls end with the first, fresh orders. (The
+guide's contract shows only the last code of an order, which after the first is looked for less often; so not there.)
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -132,7 +134,8 @@ async def watch_with_the_desk(
         for _ in range(load.rounds):
             await _let_sms_come(sms, placed, load)
         slowest = 3 * orders / LOOKS_A_SECOND if contract == "guide" else 0.0
-        await telegram.wait_until(lambda: len(_told(telegram)) >= len(sms.books.messages), _PATIENCE + slowest)
+        with contextlib.suppress(AssertionError):  # what was never told is counted as lost
+            await telegram.wait_until(lambda: len(_told(telegram)) >= len(sms.books.messages), _PATIENCE + slowest)
         result.minutes = (clock.now() - started) / 60
         result.requests = _watching(sms) - before
         result.refused = sms.books.answers_429 - refused
