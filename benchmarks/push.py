@@ -9,8 +9,8 @@ a quarter of a minute, or, of many orders, about four a second, because a bot ma
 `--seconds` they come closer together than Telegram takes them). It is watched by the desk, by the desk with SMSCode's
 webhooks, by one task of the vendor's SDK (`wait_for_otp`) for each order, by the desk over the guide, which has no list
 and no webhooks, and by the guide's own loop in one thread for each order. Of few orders one SMS each says little: with
-`--rounds` the desk's orders get one after the other, and the peers, whose calls end with the first, fresh orders. (The
-guide's contract shows only the last code of an order, which after the first is looked for less often; so not there.)
+`--rounds` the desk's orders get one after the other, and the peers, whose calls end with the first, fresh orders.
+Over the guide, which shows only the last code of an order, the desk looks less often once it has one.
 Measured is the time from the SMS at SMSCode to `sendMessage` (for the SDK: to the return of its call).
 """
 
