@@ -74,7 +74,11 @@ _PRELOADED: Final = (
 )
 """What takes long to import and is none of ours: imported once, before the forks, it halves what a mutant costs."""
 
-_AT_ONCE: Final = 2
+_WAIT: Final = 8.0
+"""Real seconds in which a scene sees what it waits for, or the mutant is noticed: most of what one costs."""
+
+_LEARNING_AT_ONCE: Final = 2
+_AT_ONCE: Final = 4
 _TOO_SLOW: Final = (
     "test_crash",
     "test_power",
@@ -315,7 +319,7 @@ class Reach:
 def learn(folder: Path) -> Reach:
     """Run all tests once and remember what each has reached, and how long it took."""
     data, times = folder / "coverage", folder / "times"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(_AT_ONCE), "-p", "tests.mutants", *TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(_LEARNING_AT_ONCE), "-p", "tests.mutants", *TESTS]
     command += [
         "--cov=bot",
         "--cov=storage",
@@ -459,6 +463,8 @@ def _run_forked(mutant: Mutant, steps: Sequence[Sequence[str]]) -> None:
     sys.meta_path.insert(0, _Changed(mutant))
     status = 1
     with contextlib.suppress(BaseException):
+        # Only here: what is imported before the fork would be the unchanged module.
+        vars(importlib.import_module("tests.scene"))["PATIENCE"] = _WAIT
         # The first step is nearly always the last: to collect fewer tests is quicker than to run them.
         status = next((1 for tests in steps if pytest.main([*_OPTIONS, *tests], plugins=[_InTurn(tests)])), 0)
     os._exit(status)

@@ -58,11 +58,11 @@ class Scene:
         return message
 
     async def hears(
-        self, wanted: Callable[[Message], bool] | str, chat_id: int, *, anew: bool = True, patience: float = PATIENCE
+        self, wanted: Callable[[Message], bool] | str, chat_id: int, *, anew: bool = True, patience: float | None = None
     ) -> Message:
         """The bot's message that holds `wanted`, after the last thing said there (`anew`), or ever."""
         after = self.marks.get(chat_id) if anew else None
-        return await self.telegram.wait_for(wanted, chat_id, patience, after_message_id=after)
+        return await self.telegram.wait_for(wanted, chat_id, patience or PATIENCE, after_message_id=after)
 
     async def ask(self, user_id: int, text: str, wanted: str, chat_id: int | None = None) -> Message:
         """Say something and wait for the answer that holds `wanted`."""
@@ -108,9 +108,9 @@ class Scene:
         while self.telegram.updates.pending or await self.app.desk.database.read(inbox.depth) > 0:
             await asyncio.sleep(0.005)
 
-    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float | None = None) -> None:
         """Wait, in real seconds, until something holds that no message tells of."""
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(patience or PATIENCE):
             while not condition():
                 await asyncio.sleep(0.005)
 
