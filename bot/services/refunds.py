@@ -76,6 +76,8 @@ async def look_into(desk: Desk) -> None:
     if rest is None:
         return
     is_clear = await _none_had_ended(desk, rest)
+    if await desk.database.read(orders.with_open_refund) != unsettled:
+        return  # Another has ended since, whose refund may be in the balance: the next look asks about both.
     if open_orders:
         alone = len(open_orders) == len(unsettled)
         await _decide(desk, open_orders, rest, alone=alone, is_clear=is_clear)

@@ -236,6 +236,26 @@ async def test_what_came_back_for_orders_that_an_admin_decides_proves_nothing_fo
         await scene.reconcile()
 
 
+async def test_an_order_that_ends_while_the_balance_is_read_proves_nothing_for_another(tmp_path: Path) -> None:
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", polling={"interval": 20}) as scene:
+        first, second, _ = [await scene.order("whatsapp id") for _ in range(3)]
+        await measured(scene)
+        slow = Fault(kind=FaultKind.SLOW, route="GET /v1/balance", seconds=1.5)
+        sms.refund_expired = False
+        sms.expire(first.id)
+        await scene.hears("#1 expired", OMAR, anew=False)
+        sms.faults.add(slow)
+        await scene.until(lambda: not sms.faults.queued)
+        sms.refund_expired = True
+        sms.expire(second.id)
+        await scene.hears("#2 expired", OMAR, anew=False)
+        for number in (1, 2):
+            await scene.hears(f"#{number}", ADA, anew=False)
+        assert await scene.count("SELECT count(*) FROM entry WHERE reason = 'expired'") == 0
+
+
 async def test_a_cancel_that_comes_too_early_is_made_later_by_itself(tmp_path: Path) -> None:
     clock = FastClock(SPEED, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, cancel_window=60.0)
