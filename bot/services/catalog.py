@@ -171,14 +171,18 @@ class Catalog:
         raise UnknownName(kind, typed, tuple(suggestions) if wanted else ())
 
 
-@functools.lru_cache(maxsize=_MOST_FOLDED)
 def fold(typed: str) -> str:
     """What is compared of a name: letters and digits, without accents, case, spaces or invisible marks.
 
-    A flag is the two letters of its country, which is how Unicode spells it. Remembered, because each order compares
-    what was typed with the same few hundred names.
+    A flag is the two letters of its country, which is how Unicode spells it.
     """
-    plain = unicodedata.normalize("NFKD", typed[:200]).casefold()
+    return _folded(typed[:200])  # cut first, so that nothing long is remembered
+
+
+@functools.lru_cache(maxsize=_MOST_FOLDED)
+def _folded(name: str) -> str:
+    """Remembered, because each order compares what was typed with the same few hundred names."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
     return "".join(letter for character in plain if (letter := _letter(character)).isalnum())
 
 
