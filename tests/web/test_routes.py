@@ -30,6 +30,7 @@ _path = st.one_of(
         lambda text: f"/{text}"
     ),
     st.sampled_from(("/", "//", "/..", "/%2e%2e/config.toml", "/metrics/../../data", "/%00", "/.git/config", "/docs")),
+    st.just("//x:x"),
 )
 _header = st.tuples(
     st.sampled_from((SECRET_HEADER, "x-webhook-signature", "content-type", "accept", "x-forwarded-for", "range")),
@@ -61,7 +62,9 @@ async def test_whatever_is_sent_to_any_route_is_no_error_of_ours(site: Site) -> 
     rows = await scene.count("SELECT count(*) FROM inbox")
     seen = set()
     for method, path, headers, body in _cases(300):
-        answer = await client.request(method, path, headers=headers, content=body)
+        # Into the client's own address: joined to it, what begins with two slashes would name another server.
+        url = client.base_url.copy_with(raw_path=path.encode())
+        answer = await client.request(method, url, headers=headers, content=body)
         seen.add(answer.status_code)
         assert answer.status_code < 500 or answer.status_code == TOLD_TO_COME_AGAIN, (method, path, headers, body)
         assert b"Traceback" not in answer.content
