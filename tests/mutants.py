@@ -299,21 +299,20 @@ class Reach:
         if not found:
             anywhere = lines.get((mutant.target, 0)) or seconds.keys()
             found = [test for test in seconds if test.startswith(beside) or test in anywhere]
+
+        def turn(test: str) -> tuple[bool, int, float]:
+            fewest = self._fewest.get((mutant.target, test), len(seconds))
+            return not test.startswith(beside), fewest, seconds[test]
+
         chosen: list[str] = []
         left = _MOST_SECONDS
-        near = [test for test in found if test.startswith(beside)]
-        far = [test for test in found if not test.startswith(beside)]
-
-        def special(test: str) -> tuple[int, float]:
-            return self._fewest.get((mutant.target, test), len(seconds)), seconds[test]
-
-        for test in (*sorted(near, key=special), *sorted(far, key=special)):
+        for test in sorted(found, key=turn):
             if chosen and seconds[test] > left:
                 continue
             left -= seconds[test]
             chosen.append(test)
-        steps = ([test for test in chosen if test in near], [test for test in chosen if test in far])
-        return [step for step in steps if step]
+        near = [test for test in chosen if test.startswith(beside)]
+        return [step for step in (near, chosen[len(near) :]) if step]
 
 
 def learn(folder: Path) -> Reach:
