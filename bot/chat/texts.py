@@ -591,7 +591,13 @@ def cancel_planned(order: Order, zone: ZoneInfo) -> str:
 
 
 def not_canceled(order: Order, facts: Facts) -> str:
-    return f"#{order.id} could not be canceled as planned: {escape(facts.get('reason'))}. I keep watching it."
+    """`facts` hold the member's cancels of a day where those are used up, else what SMSCode said."""
+    most = facts.get("most")
+    if most is not None:
+        limit = f"{LIMIT_WORDS[LimitName.CANCELS_PER_DAY]} ({most})"
+        return f"#{order.id} is not canceled as planned: you have reached your limit of {limit}. I keep watching it."
+    reason, again = escape(facts.get("reason")), f"/cancel {order.id}"
+    return f"#{order.id} could not be canceled as planned: {reason}. I keep watching it; {again} tries once more."
 
 
 def finish_instead(order: Order) -> str:

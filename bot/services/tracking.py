@@ -207,17 +207,16 @@ async def cancel_as_planned(desk: Desk, order: Order) -> Order:
     except NotCanceled as error:
         if isinstance(error.reason, CancelTooEarly):
             return await cancel_later(desk, order, audit.DESK)
-        reason = str(error.reason)
+        facts: dict[str, str | int | None] = {"reason": str(error.reason)[:200]}
     except LimitReached as error:
-        reason = str(error)
+        facts = {"most": error.cap}
 
     def body(connection: sqlite3.Connection) -> Order:
         orders.cancel_later(connection, order.id, None)
-        facts = {"reason": reason[:200]}
         outbox.put(connection, notice(order, NoticeKind.NOT_CANCELED, f"not_canceled:{desk.now}", facts), desk.now)
         return known(connection, order.id)
 
-    log.info("order %s: the planned cancel did not go through: %s", order.id, reason)
+    log.info("order %s: the planned cancel did not go through: %s", order.id, facts)
     return await desk.transact(body)
 
 

@@ -307,7 +307,9 @@ RENDERINGS: Mapping[str, Rendering] = {
         )
     ),
     "cancel_planned": in_every_state(lambda order: texts.cancel_planned(order, ZONE)),
-    "not_canceled": lambda nasty: texts.not_canceled(an_order(nasty), {"reason": nasty}),
+    "not_canceled": lambda nasty: [
+        texts.not_canceled(an_order(nasty), facts) for facts in ({"reason": nasty}, {"most": 0})
+    ],
     "finish_instead": in_every_state(texts.finish_instead),
     "finished": in_every_state(texts.finished),
     "resending": in_every_state(texts.resending),

@@ -58,6 +58,18 @@ async def test_an_order_waits_until_the_live_ones_were_seen_and_says_so(tmp_path
         await scene.order("whatsapp vietnam")
 
 
+async def test_an_order_before_smscode_has_ever_answered_does_not_wait_for_the_look(tmp_path: Path) -> None:
+    """The look at the live orders has not begun: to wait for it, and to say that it goes on, would be wrong."""
+    async with open_scene(tmp_path) as before:
+        await before.order()
+    telegram, sms, clock = before.telegram, before.sms, before.clock
+    sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/orders/active", times=1000))
+    again = open_scene(tmp_path, telegram=telegram, sms=sms, clock=clock, members=False, contract="official")
+    async with again as scene:
+        await scene.ask(OMAR, "/order whatsapp vietnam", "SMSCode cannot be reached right now")
+        assert len(sms.books.charges) == 1
+
+
 async def test_a_charge_that_cannot_be_compared_is_taken_at_its_price(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as scene:
         scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/balance", after_calls=1))
