@@ -114,6 +114,12 @@ class Scene:
             while not condition():
                 await asyncio.sleep(0.005)
 
+    async def written(self, query: str) -> None:
+        """Wait, in real seconds, until a query of the desk's database gives anything but 0."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.count(query):
+                await asyncio.sleep(0.01)
+
     async def settle(self, seconds: float = 0.25) -> None:
         """Let everything that is under way come to rest, in real seconds; for what must NOT happen."""
         await asyncio.sleep(seconds)

@@ -55,8 +55,7 @@ async def test_a_code_that_still_waits_for_its_chat_is_not_deleted_before(tmp_pa
         assert await scene.count("SELECT count(*) FROM sms WHERE purged = 1") == 0
         scene.telegram.down = False
         await scene.hears("161803", OMAR)
-        while not await scene.count("SELECT count(*) FROM sms WHERE purged = 1"):
-            await asyncio.sleep(0.02)
+        await scene.written("SELECT count(*) FROM sms WHERE purged = 1")
 
 
 async def test_a_number_that_is_missing_and_codes_of_any_shape_reach_the_chat(tmp_path: Path) -> None:
@@ -111,8 +110,7 @@ async def test_a_date_set_back_keeps_no_code_waiting(tmp_path: Path) -> None:
         scene.telegram.down = True
         scene.sms.arrive(order.id, code="314159")
         waits = "SELECT count(*) FROM outbox WHERE kind = 'code' AND attempts > 1 AND state = 'pending'"
-        while not await scene.count(waits):
-            await asyncio.sleep(0)
+        await scene.written(waits)
         clock.set_by = -6 * 3600.0
         scene.telegram.down = False
         await scene.hears("314159", OMAR)
@@ -164,6 +162,4 @@ async def _strange_telegram(updates: object) -> AsyncIterator[tuple[str, list[fl
 
 
 async def _ended(scene: Scene) -> None:
-    async with asyncio.timeout(8):
-        while not await scene.count("SELECT count(*) FROM orders WHERE ended_at IS NOT NULL"):
-            await asyncio.sleep(0.01)
+    await scene.written("SELECT count(*) FROM orders WHERE ended_at IS NOT NULL")

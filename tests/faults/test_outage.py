@@ -30,12 +30,12 @@ async def test_after_three_days_without_both_servers_everything_is_told_once(
         seen = await scene.order("whatsapp vietnam", CARLA)
         scene.telegram.fault(Fault(kind="error", method="sendMessage", chat_id=OMAR, times=None))
         scene.telegram.say(OMAR, "/whoami")
-        await _written(scene, "SELECT count(*) FROM outbox WHERE kind = 'text'")  # its answer waits as well
+        await scene.written("SELECT count(*) FROM outbox WHERE kind = 'text'")  # its answer waits as well
         scene.telegram.down = True
         scene.telegram.plan.scripted.clear()
         sms = scene.sms.arrive(seen.id, code="161803")
         await scene.until(lambda: sms.shown_at is not None)
-        await _written(scene, "SELECT count(*) FROM sms")  # its letter waits for Telegram
+        await scene.written("SELECT count(*) FROM sms")  # its letter waits for Telegram
         scene.say(DAN, "/order whatsapp philippines")
         scene.sms.down = True
         scene.sms.arrive(answered.id, code="271828")
@@ -101,16 +101,8 @@ async def _rows(scene: Scene) -> dict[str, int]:
     return {table: await scene.count(f"SELECT count(*) FROM {table}") for table in TABLES}  # noqa: S608 (our own names)
 
 
-async def _written(scene: Scene, query: str) -> None:
-    async with asyncio.timeout(8):
-        while not await scene.count(query):
-            await asyncio.sleep(0.01)
-
-
 async def _at_rest(scene: Scene) -> None:
     """Wait until no letter and no command waits any more."""
-    waiting = "SELECT (SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending'))"
+    waiting = "(SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending'))"
     waiting += " + (SELECT count(*) FROM inbox WHERE state = 'pending')"
-    async with asyncio.timeout(20):
-        while await scene.count(waiting):
-            await asyncio.sleep(0.02)
+    await scene.written(f"SELECT {waiting} = 0")

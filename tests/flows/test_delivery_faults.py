@@ -136,6 +136,20 @@ async def test_an_unreachable_admin_starts_no_endless_chain(scene: Scene) -> Non
     assert await scene.count("SELECT count(*) FROM sms WHERE code = '602214'") == 1
 
 
+async def test_what_nobody_takes_for_a_day_is_laid_down_and_starts_nothing_new(scene: Scene) -> None:
+    order = await scene.order()
+    scene.telegram.block(OMAR)
+    scene.telegram.block(ADA)
+    scene.sms.arrive(order.id, code="602214")
+    await scene.written("SELECT count(*) = 2 FROM outbox WHERE kind = 'code' AND error IS NOT NULL")
+    scene.clock.jump(25 * 3600)
+    await scene.written("SELECT count(*) = 2 FROM outbox WHERE kind = 'code' AND state = 'dead'")
+    assert await scene.count('SELECT count(*) FROM outbox WHERE facts LIKE \'%"kind": "alert"%\'') == 0
+    scene.telegram.unblock(ADA)
+    await scene.hears("A message (card, order #1) could not be delivered", ADA)
+    assert _codes(scene, ADA, "602214") == []
+
+
 async def test_a_crash_between_claim_and_delivery_repeats_the_code_and_says_so(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as before:
         order = await before.order()

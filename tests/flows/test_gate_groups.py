@@ -107,6 +107,21 @@ async def test_answers_cards_and_codes_stay_in_their_topic(scene: Scene) -> None
     assert asks.thread_id == wrong.thread_id == topic
 
 
+async def test_a_reply_to_somebody_elses_card_names_no_order_of_theirs(scene: Scene) -> None:
+    await scene.hire(BOB, "Bob")
+    scene.telegram.add_chat(FORUM, "Team", members=(ADA, OMAR, BOB), creator=ADA)
+    scene.telegram.add_bot_to_group(ADA, FORUM)
+    await scene.hears("I work in", FORUM, anew=False)
+    scene.say(OMAR, "/order whatsapp indonesia", FORUM)
+    card = await scene.hears("📱", FORUM)
+    scene.say(BOB, "/cancel", FORUM, reply_to=card.message_id)
+    await scene.hears("You have no live order", FORUM)
+    assert scene.sms.order(scene.remote_id).live
+    scene.say(ADA, "/cancel", FORUM, reply_to=card.message_id)
+    await scene.hears("#1 is canceled", FORUM)
+    await scene.reconcile()
+
+
 async def test_the_beginning_of_a_topic_is_not_taken_for_a_reply(scene: Scene) -> None:
     """Telegram quotes the message that opened the topic in everything said there."""
     await scene.hire(BOB, "Bob", Role.ADMIN)

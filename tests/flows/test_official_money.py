@@ -116,6 +116,37 @@ async def test_an_order_that_never_was_is_released_once_the_replay_says_so(scene
     await scene.reconcile()
 
 
+async def test_a_key_that_smscode_may_have_forgotten_is_not_sent_again(scene: Scene) -> None:
+    """SMSCode does not say for how long it knows one; a repeat that it takes for new would be a second order."""
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_AFTER, route=CREATE, times=1000))
+    await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
+    scene.clock.jump(13 * 3600)
+    await scene.hears("Order #1 needs your word", ADA)
+    scene.sms.faults.clear()
+    arrived = creates(scene)
+    await scene.settle()
+    assert (creates(scene), len(scene.sms.books.charges)) == (arrived, 1)
+    assert await scene.count("SELECT charged FROM orders") == 0
+    await scene.ask(ADA, "/resolve 1 charged", "#1 is settled")
+    await scene.ask(ADA, "/resolve 1 charged", "that is not possible now")
+    assert await scene.count("SELECT charged FROM orders") == scene.sms.books.charges[0].amount
+
+
+async def test_a_key_that_somebody_else_has_used_meanwhile_is_left_to_an_admin(scene: Scene) -> None:
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route=CREATE, times=1000))
+    await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
+    (key,) = await scene.app.desk.database.read(
+        lambda connection: connection.execute("SELECT request_key FROM orders").fetchone()
+    )
+    scene.sms.books.keyed["/v1/orders/create", key] = KeyedRequest({"product_id": 1})
+    scene.sms.faults.clear()
+    await scene.hears("Order #1 needs your word", ADA)
+    assert await scene.count("SELECT count(*) FROM orders WHERE state = 'unknown'") == 1
+    await scene.ask(ADA, "/resolve 1 refunded", "#1 is settled: not placed")
+    assert scene.sms.books.charges == []
+    await scene.reconcile()
+
+
 async def test_while_one_is_unclear_others_may_order(scene: Scene) -> None:
     scene.sms.faults.add(Fault(kind=FaultKind.ERROR_AFTER, route=CREATE, times=7))
     await scene.ask(OMAR, "/order whatsapp id", "SMSCode gave no clear answer")
@@ -179,6 +210,20 @@ async def test_after_the_code_done_is_offered_in_the_place_of_cancel(scene: Scen
     await scene.reconcile()
 
 
+async def test_done_and_resend_need_a_code_and_outlive_a_look_that_fails(scene: Scene) -> None:
+    order = await scene.order("whatsapp id")
+    for command in ("/done", "/resend"):
+        await scene.ask(OMAR, command, "#1 is waiting for the SMS; that is not possible now. Nothing changed.")
+    assert scene.sms.books.requests["POST", "/v1/orders/finish"] == 0
+    scene.sms.arrive(order.id, "112358")
+    await scene.hears("112358", OMAR)
+    scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/orders/{id}"))
+    await scene.ask(OMAR, "/done", "#1 is finished")
+    assert order.status == OrderStatus.COMPLETED
+    await scene.until(lambda: not scene.sms.faults.queued)
+    await scene.reconcile()
+
+
 @pytest.mark.parametrize("interval", [5, 200])
 @pytest.mark.parametrize("comes_back", [True, False])
 async def test_an_expired_order_is_booked_by_what_the_balance_shows(
@@ -196,6 +241,22 @@ async def test_an_expired_order_is_booked_by_what_the_balance_shows(
         await scene.hears("expired without a code", OMAR)
         told = await scene.hears("came back, as the balance shows", OMAR)
         assert ("nothing came back" in told.text) is not comes_back
+        await scene.reconcile()
+
+
+@pytest.mark.parametrize("route", ["GET /v1/balance", "GET /v1/orders/active"])
+async def test_a_refund_waits_for_an_account_that_cannot_be_read(tmp_path: Path, route: str) -> None:
+    clock = FastClock(HURRY, NOON)
+    sms = SmsWorld(now=clock.now, arrival=None)
+    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
+        order, _ = await scene.order("whatsapp id"), await scene.order("whatsapp id")
+        await measured(scene)
+        sms.expire(order.id)
+        await scene.hears("#1 expired without a code", OMAR)
+        sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route=route, times=12))
+        await scene.until(lambda: not sms.faults.queued)
+        assert await scene.audited("order.refund") == []
+        await scene.hears("#1 had expired; Rp 4.200 came back, as the balance shows", OMAR)
         await scene.reconcile()
 
 
