@@ -1,4 +1,4 @@
-"""Two bots with one token take each other's updates: this one stops ordering, says so, and gives way."""
+"""A token that Telegram does not leave to this bot: a second one has it too, or it was taken back."""
 
 from pathlib import Path
 
@@ -7,6 +7,9 @@ import pytest
 from bot.sandbox.bot_api import ADA, OMAR, Fault
 from bot.workers.supervisor import Fatal
 from tests.scene import Scene, open_scene
+
+OTHER = "7100000001:" + "x" * 35
+"""What Telegram takes for the bot's token in the place of the one that it was started with."""
 
 
 async def test_a_short_conflict_stops_new_orders_until_an_admin_resumes(scene: Scene) -> None:
@@ -55,3 +58,22 @@ async def test_a_second_bot_that_stays_makes_this_one_give_way_and_stay_paused(t
         await after.ask(OMAR, "/order whatsapp indonesia", "New orders are paused")
         await after.ask(ADA, "/resume", "New orders are open again")
         await after.order()
+
+
+async def test_a_token_that_never_worked_ends_the_desk_with_what_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(Fatal, match=r"Telegram rejects telegram\.token; put the token that @BotFather shows"):
+        async with open_scene(tmp_path, members=False) as scene:
+            scene.telegram.token = OTHER
+            await scene.run
+
+
+async def test_a_token_that_is_taken_back_for_a_while_is_tried_on(scene: Scene) -> None:
+    order = await scene.order()
+    known, scene.telegram.token = scene.telegram.token, OTHER
+    scene.say(OMAR, "/whoami")  # ends the long poll that is open
+    scene.sms.arrive(order.id, code="123321")
+    await scene.written("SELECT count(*) FROM outbox WHERE kind = 'code' AND attempts > 2")
+    scene.telegram.token = known
+    await scene.hears("123321", OMAR, anew=False)
+    await scene.hears("operator", OMAR, anew=False)
+    await scene.ask(OMAR, "/whoami", "operator")

@@ -37,6 +37,23 @@ async def test_a_code_still_comes_after_a_restart(tmp_path: Path) -> None:
         await after.reconcile()
 
 
+async def test_books_that_disagree_at_the_start_stop_orders_and_are_told(tmp_path: Path) -> None:
+    async with open_scene(tmp_path) as before:
+        order = await before.order()
+        await before.stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "desk.sqlite3")) as connection, connection:
+        connection.execute("UPDATE budget SET settled = settled + 1 WHERE owner = ?", (OMAR,))
+    async with open_scene(
+        tmp_path, telegram=before.telegram, sms=before.sms, clock=before.clock, members=False
+    ) as after:
+        alert = await after.hears("The books disagree", ADA, anew=False)
+        assert f"member {OMAR}" in alert.text
+        await after.ask(OMAR, "/order whatsapp vietnam", "New orders are paused: the books disagree")
+        after.sms.arrive(order.id, code="847291")
+        await after.hears("847291", OMAR)
+        assert after.sms.books.requests[CREATE] == 1
+
+
 async def test_what_was_said_while_the_desk_was_closed_is_done_once_it_opens(tmp_path: Path) -> None:
     async with open_scene(tmp_path) as before:
         await before.stop()
