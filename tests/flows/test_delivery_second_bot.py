@@ -61,10 +61,13 @@ async def test_a_second_bot_that_stays_makes_this_one_give_way_and_stay_paused(t
 
 
 async def test_a_token_that_never_worked_ends_the_desk_with_what_to_mend(tmp_path: Path) -> None:
-    with pytest.raises(Fatal, match=r"Telegram rejects telegram\.token; put the token that @BotFather shows"):
+    async def until_it_ends() -> None:
         async with open_scene(tmp_path, members=False) as scene:
             scene.telegram.token = OTHER
             await scene.run
+
+    with pytest.raises(Fatal, match=r"Telegram rejects telegram\.token; put the token that @BotFather shows"):
+        await until_it_ends()
 
 
 async def test_a_token_that_is_taken_back_for_a_while_is_tried_on(scene: Scene) -> None:

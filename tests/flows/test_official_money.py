@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bot.domain.errors import KeyReused
+from bot.domain.errors import AbuseGuard, KeyReused
 from bot.sandbox.bot_api import ADA, OMAR
 from bot.sandbox.sms_api import Fault, FaultKind, OrderStatus, SmsWorld
 from bot.sandbox.sms_books import KeyedRequest
-from bot.services import ordering
+from bot.services import guard, ordering
 from bot.services.ordering import OrderCommand
 from storage import settings
 from tests.clocks import FastClock
@@ -378,6 +380,28 @@ async def test_the_abuse_guard_stops_ordering_for_all_and_lets_go_by_itself(tmp_
         await scene.until(lambda: clock.now() > order.created_at + 120)
         await scene.order("whatsapp vn")
         await scene.reconcile()
+
+
+async def test_the_guard_lasts_as_long_as_smscode_says_and_is_never_cut_short(tmp_path: Path) -> None:
+    clock, week = FastClock(1.0, NOON), 7 * 86_400
+    async with open_scene(tmp_path, clock=clock, contract="official") as scene:
+        desk = scene.app.desk
+        for details, seconds in (
+            ({}, 300),
+            ({"until": _written_out(NOON + 900)}, 900),
+            ({"until": _written_out(NOON + 5), "retry_after_seconds": 1200}, 1200),
+            ({"retry_after_seconds": 5}, 1200),
+            ({"retry_after_seconds": 10**9}, week),
+        ):
+            error = AbuseGuard("TEMP_BANNED_ABUSE_GUARD", details=details)
+            await desk.transact(partial(guard.begin, desk, error=error))
+            until = await desk.database.read(partial(guard.ends_at, now=desk.now))
+            assert until == pytest.approx(NOON + seconds, abs=60), details
+        assert len(await scene.audited("guard.begin")) == 4
+
+
+def _written_out(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
 async def test_an_order_that_goes_beyond_its_price_is_told_and_counts(tmp_path: Path) -> None:

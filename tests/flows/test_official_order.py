@@ -133,6 +133,17 @@ async def test_a_price_that_rises_between_the_catalog_and_the_order_is_not_paid(
     await scene.reconcile()
 
 
+async def test_a_product_that_left_the_catalog_since_it_was_listed_costs_nothing(scene: Scene) -> None:
+    """SMSCode says so in one way of a kind that it chooses from, and in another of a single product."""
+    for platform, name in (("whatsapp", "WhatsApp"), ("gojek", "Gojek")):
+        await scene.ask(OMAR, f"/catalog {platform} id", name)
+    scene.sms.clear_catalog()
+    for platform, name in (("whatsapp", "WhatsApp"), ("gojek", "Gojek")):
+        await scene.ask(OMAR, f"/order {platform} id", f"{name} is sold out in Indonesia. Nothing was charged.")
+    assert scene.sms.books.charges == []
+    await scene.reconcile()
+
+
 async def test_a_provider_that_fails_is_passed_over_for_the_next_offer(scene: Scene) -> None:
     scene.sms.provider_errors = 1
     order = await scene.order("whatsapp id,vn")

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.sandbox.bot_api import ADA, OMAR
-from bot.sandbox.sms_api import SmsWorld
+from bot.sandbox.sms_api import Fault, FaultKind, SmsWorld
 from bot.sms.client import trusted
 from bot.web.app import LARGEST_EVENT
 from bot.web.signatures import is_signed
 from tests.clocks import FastClock
-from tests.scene import NOON, Scene, open_scene
+from tests.scene import NOON, SPEED, Scene, open_scene
 from tests.web.site import answers, free_port, open_web
 
 SECRET = "a-secret-of-the-team-and-smscode"
@@ -311,6 +311,28 @@ class TestRegistration:
             alert = await again.hears("had stopped sending its events", ADA, anew=False)
             assert "10 deliveries in a row have failed" in alert.text
             await again.until(lambda: again.webhooks.config.disabled_at is None)
+
+    async def test_what_is_switched_off_while_the_desk_runs_is_registered_anew(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.workers.registrar._EVERY", 20.0)
+        monkeypatch.setattr("bot.workers.registrar._TRY_AGAIN", 5.0)
+        clock = FastClock(SPEED, NOON)
+        sms = SmsWorld(now=clock.now, arrival=None)
+        sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="GET /v1/webhook"))
+        port = free_port()
+        web = {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"}
+        rules = {"webhook_secret": SECRET}
+        async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", smscode=rules, web=web) as scene:
+            config = scene.webhooks.config
+            await scene.until(lambda: bool(config.url))
+            assert sms.faults.queued == []
+            config.disabled_at, config.disabled_reason = "2026-03-14T12:00:00+00:00", "10 deliveries have failed"
+            await scene.hears("10 deliveries have failed", ADA)
+            await scene.until(lambda: config.disabled_at is None)
+            config.url = "https://elsewhere.example/hook"
+            await scene.until(lambda: config.url == f"http://127.0.0.1:{port}/smscode/webhook")
+            await scene.written("SELECT count(*) = 2 FROM audit WHERE action = 'webhook.register'")
 
     async def test_the_guide_has_no_webhooks_and_that_is_no_fault(self, tmp_path: Path) -> None:
         port = free_port()
