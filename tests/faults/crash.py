@@ -125,7 +125,9 @@ async def prove(
         await asyncio.gather(load, return_exceptions=True)
         verdict.faults = len(stage.sms.faults.log) + len(stage.telegram.plan.fired)
         _calm(stage)
+        calls = len(stage.telegram.calls)
         stage.desk.start()
+        await _has_spoken(stage, calls)  # before that SIGTERM would not find it awake
         await _come_to_rest(stage, verdict)
         if await stage.desk.stop() != 0:
             verdict.broken.append("SIGTERM did not end the desk cleanly")
@@ -142,12 +144,17 @@ async def _live_for_a_while(stage: Stage) -> None:
         await asyncio.sleep(stage.dice.uniform(0.0, 1.5))
         return
     # Counted from its first word to Telegram: on a busy machine a start may take longer than a whole life.
-    async with asyncio.timeout(_LONGEST_START):
-        while len(stage.telegram.calls) == calls:
-            await asyncio.sleep(0.02)
+    await _has_spoken(stage, calls)
     # The guide's unclear orders hold up all others until the balance has proven something: some lives see that.
     sees_the_end = stage.contract == "guide" and stage.dice.random() < _LIVES_LONG
     await asyncio.sleep(stage.dice.uniform(8.0, 10.0) if sees_the_end else stage.dice.uniform(0.5, 2.5))
+
+
+async def _has_spoken(stage: Stage, calls: int) -> None:
+    """Wait until Telegram has heard more than so many calls."""
+    async with asyncio.timeout(_LONGEST_START):
+        while len(stage.telegram.calls) == calls:
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
