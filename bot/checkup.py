@@ -103,7 +103,8 @@ def _permissions(config: Settings) -> Line:
     if open_ones:
         named = ", ".join(map(str, open_ones[:3]))
         return Line("permissions", Mark.WARNING, f"others can read {named}", f"chmod 600 {open_ones[0]}")
-    return Line("permissions", Mark.OK, f"{len(files)} files, all private" if files else "nothing to protect yet")
+    count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+    return Line("permissions", Mark.OK, f"{count}, all private" if files else "nothing to protect yet")
 
 
 def _backups(config: Settings) -> Line:

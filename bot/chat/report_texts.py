@@ -23,10 +23,22 @@ _ROOM_TO_REPEAT: Final = 60
 """Characters of a caption that are left free for `texts.repeated`."""
 _MOST_PARTS: Final = 5
 _BROKEN_DOWN: Final = {By.MEMBER: "By member", By.PLATFORM: "By platform", By.COUNTRY: "By country"}
-_MONEY: Final = frozenset({"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below"})
+_MONEY: Final = frozenset(
+    {"price", "charged", "refunded", "fell", "balance", "before", "released", "held", "below", "extra"}
+)
 _ORDERS_OWN: Final = frozenset({"platform", "country", "note"})
 """Details of a line that its order shows anyway."""
 
+
+_DETAIL_WORDS: Final = {
+    "approval": "request",
+    "code": "because of",
+    "remote_id": "SMSCode's id",
+    "revision": "SMS",
+    "extra": "more by",
+    "why": "because of",
+}
+"""Details whose own names are not what people would say."""
 
 _LEAST_MILLISECONDS: Final = 10**11
 """A moment in unix milliseconds is above that, one in seconds below."""
@@ -50,7 +62,7 @@ AUDIT_WORDS: Mapping[str, str] = {
     "desk.restored": "was restored from a backup",
     "desk.resume": "opened new orders again",
     "guard.begin": "noted SMSCode's abuse guard",
-    "limit.set": "set a limit",
+    "limit.set": "set a limit of",
     "member.allow": "let in",
     "member.revoke": "took off the list",
     "member.role": "changed the role of",
@@ -61,7 +73,7 @@ AUDIT_WORDS: Mapping[str, str] = {
     "order.code": "delivered a code of",
     "order.completed": "noted as completed",
     "order.expired": "noted as expired",
-    "order.finish": "finished",
+    "order.finish": "asked to finish",
     "order.missing": "missed at SMSCode",
     "order.overcharge": "booked a higher price for",
     "order.place": "ordered",
@@ -92,7 +104,7 @@ def spending(report: Report) -> str:
 def _numbers(report: Report) -> list[str]:
     total, period = report.total, written(report.period)
     if not total.placed and not total.held:
-        return [f"Nothing was ordered in {period}."]
+        return [f"Nothing was ordered {_during(report.period)}."]
     lines = [f"<b>{format_amount(total.spent)}</b> · {period}", _fared(total)]
     if total.held:
         lines.append(f"{format_amount(total.held)} more is held for orders under way.")
@@ -137,6 +149,10 @@ def written(period: Period) -> str:
     return f"{_day(first)} {first.year} – {_day(last)} {last.year}"
 
 
+def _during(period: Period) -> str:
+    return f"{'on' if period.first == period.last else 'in'} {written(period)}"
+
+
 def _day(day: date) -> str:
     return f"{day.day} {day:%b}"
 
@@ -144,8 +160,10 @@ def _day(day: date) -> str:
 def _fared(totals: Totals) -> str:
     """How many orders, how often they led to a code, and how fast."""
     pieces = [f"{totals.placed} order{'s' if totals.placed != 1 else ''}"]
+    if totals.waiting:
+        pieces.append(f"{totals.waiting} still waiting")
     if totals.success is not None:
-        pieces.append(f"{totals.success:.0%} with a code")
+        pieces.append(f"{totals.success:.0%}{' of the others' if totals.waiting else ''} with a code")
     if totals.typical_seconds is not None:
         pieces.append(f"half within {lasting(totals.typical_seconds)}")
     return ", ".join(pieces)
@@ -172,13 +190,13 @@ def exported(count: int, period: Period) -> str:
 
 def nothing_to_export(period: Period) -> str:
     """No order in that time."""
-    return f"No orders in {written(period)}."
+    return f"No orders {_during(period)}."
 
 
 def too_many_to_export(count: int, most: int) -> str:
     """A file that the chat does not take."""
     return (
-        f"That are {count} orders, and a file here holds {most}. Choose a shorter period, or run "
+        f"{count} orders are too many: a file here holds {most}. Choose a shorter period, or run "
         "<code>otpdesk export</code> on the desk's machine."
     )
 
@@ -231,7 +249,7 @@ def _explained(order: Row, line: Line, names: Mapping[int, str]) -> str:
 def _detail(told: Told, moment: datetime) -> str:
     hidden = _ORDERS_OWN if told.order is not None else ()
     shown = [
-        f"{escape(name)} {_value(name, value, moment)}"
+        f"{escape(_DETAIL_WORDS.get(name, name))} {_value(name, value, moment)}"
         for name, value in told.line.detail.items()
         if name not in hidden and value not in (None, "")
     ]
@@ -240,10 +258,13 @@ def _detail(told: Told, moment: datetime) -> str:
 
 def _value(name: str, value: object, moment: datetime) -> str:
     """A detail as people write it; `moment` lends its time zone."""
-    if type(value) is not int:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int):
         return escape(value)
-    if name == "until" and value > _LEAST_MILLISECONDS:
-        return f"{from_milliseconds(value).astimezone(moment.tzinfo):%d %b %H:%M}"
+    if name == "until":
+        milliseconds = value if value > _LEAST_MILLISECONDS else value * 1000
+        return f"{from_milliseconds(milliseconds).astimezone(moment.tzinfo):%d %b %H:%M}"
     return format_amount(value) if name in _MONEY else str(value)
 
 
@@ -260,7 +281,8 @@ def watching(kept: Watch, days: int) -> str:
 
 def there_already(kept: Watch, price: int) -> str:
     """What was to be watched for is on sale now."""
-    return f"{escape(kept.platform)} in {escape(kept.country)} is in stock now, from {format_amount(price)}."
+    there = f"{escape(kept.platform)} in {escape(kept.country)} is in stock now, from {format_amount(price)}"
+    return f"{there}, so there is nothing to watch for."
 
 
 def stock_news(kept: Watch, name: str, price: int, stock: int | None) -> str:

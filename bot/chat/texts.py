@@ -37,7 +37,7 @@ LIMIT_WORDS: Mapping[LimitName, str] = {
     LimitName.MONTHLY: "per month",
     LimitName.TEAM_DAILY: "for the team per day",
     LimitName.TEAM_MONTHLY: "for the team per month",
-    LimitName.ACTIVE_ORDERS: "orders under way",
+    LimitName.ACTIVE_ORDERS: "orders without a code",
     LimitName.CANCELS_PER_DAY: "cancels per day",
 }
 
@@ -49,6 +49,8 @@ _USAGE_NAMES: Mapping[LimitName, str] = {
 }
 
 _BAR_CELLS = 10
+
+_LETTER_WORDS = {"pending": "waiting", "sending": "on their way", "dead": "given up"}
 
 STATE_WORDS: Mapping[OrderState, str] = {
     OrderState.RESERVED: "being ordered",
@@ -149,8 +151,7 @@ def statement(member: Member, state: Statement, zone: ZoneInfo) -> str:
         f"<b>{escape(member.name)}</b> · {member.role}{owner}",
         f"Telegram id <code>{member.user_id}</code>",
         "",
-        f"Orders under way: {state.active} of {state.active_orders}",
-        f"One order: up to {format_amount(state.per_order)}",
+        *_counts(state),
         *(_budget(budget, zone) for budget in state.budgets),
         *_for_now(state, zone),
     ]
@@ -160,8 +161,7 @@ def statement(member: Member, state: Statement, zone: ZoneInfo) -> str:
 def usage(member: Member, state: Statement, zone: ZoneInfo) -> str:
     lines = [
         f"<b>{escape(member.name)}</b> · {member.role}",
-        f"Orders under way: {state.active} of {state.active_orders}",
-        f"One order: up to {format_amount(state.per_order)}",
+        *_counts(state),
     ]
     for budget in state.budgets:
         used, held = budget.usage, f" · held {format_amount(budget.usage.held)}" if budget.usage.held else ""
@@ -173,6 +173,14 @@ def usage(member: Member, state: Statement, zone: ZoneInfo) -> str:
             f"spent {format_amount(used.spent)}{held} · <b>left {format_amount(budget.left)}</b>{resets}",
         ]
     return "\n".join([*lines, *_for_now(state, zone)])
+
+
+def _counts(state: Statement) -> list[str]:
+    return [
+        f"Orders without a code: {state.active} of {state.active_orders}",
+        f"One order: up to {format_amount(state.per_order)}",
+        f"Cancels: up to {state.caps[LimitName.CANCELS_PER_DAY]} a day",
+    ]
 
 
 def limit_warning(facts: Facts, name: str, zone: ZoneInfo) -> str:
@@ -198,7 +206,9 @@ def whom_to_ask(names: Sequence[str], *, is_admin: bool) -> str:
 def limit_told(done: LimitSet, admin: str, zone: ZoneInfo) -> str:
     until = f" until {_when(from_milliseconds(done.until), zone)}" if done.until is not None else ""
     value = limit_value(done.name, done.amount)
-    return f"{escape(admin)} has set your limit {LIMIT_WORDS[done.name]} to {value}{until}. /usage shows it."
+    return (
+        f"{escape(admin)} has changed a limit of yours: {LIMIT_WORDS[done.name]}, {value} now{until}. /usage shows it."
+    )
 
 
 def limit_people() -> str:
@@ -213,7 +223,7 @@ def limit_amounts(whose: Member | None, name: LimitName, now: int) -> str:
     person = escape(whose.name) if whose else "The team"
     typed = f"/limit {whose.user_id if whose else ''} {name} {now * 2 or 1}".replace("  ", " ")
     return (
-        f"{person}: {LIMIT_WORDS[name]} at most {limit_value(name, now)} now. Choose, or type another amount, for "
+        f"{person}: {_limit_of(name)} at most {limit_value(name, now)} now. Choose, or type another amount, for "
         f"example <code>{typed}</code> or <code>{typed} for 3d</code>."
     )
 
@@ -336,16 +346,17 @@ def limit_set(done: LimitSet, zone: ZoneInfo) -> str:
     whose = escape(done.member.name) if done.member else "The team"
     value = limit_value(done.name, done.amount)
     if done.is_default:
-        return f"{whose}: the limit {LIMIT_WORDS[done.name]} is the standard one again, {value}."
+        return f"{whose}: the limit {_limit_of(done.name)} is the standard one again, {value}."
     if done.until is None:
-        return f"{whose}: {LIMIT_WORDS[done.name]} at most {value}."
+        return f"{whose}: {_limit_of(done.name)} at most {value}."
     until = _when(from_milliseconds(done.until), zone)
     then = limit_value(done.name, done.lasting)
-    return f"{whose}: {LIMIT_WORDS[done.name]} at most {value} until {until}, then {then} again by itself."
+    return f"{whose}: {_limit_of(done.name)} at most {value} until {until}, then {then} again by itself."
 
 
 def paused(reason: str) -> str:
-    return f"New orders are stopped for everyone: {escape(reason)}\nLive orders are still watched. /resume ends it."
+    why = f": {escape(reason)}" if reason else "."
+    return f"New orders are stopped for everyone{why}\nLive orders are still watched. /resume ends it."
 
 
 def resumed(*, was_paused: bool) -> str:
@@ -465,7 +476,7 @@ def answered(request: Approval, asker: str, by: str, facts: Facts) -> str:
     what = f"{escape(request.platform)} in {escape(request.country)} for {format_amount(request.price)}"
     price, reason = int(facts.get("price") or 0), html.escape(str(facts.get("reason") or "")[:300], quote=False)
     sentences = {
-        "approved": f"✅ {who}: {escape(by)} approved {what}. The number comes here next.",
+        "approved": f"✅ {who}: {escape(by)} approved {what}. I buy it now.",
         "declined": f"✋ {who}: {escape(by)} declined {what}. Nothing was bought.",
         "expired": f"⌛ {who}: nobody said yes to {what} in time. Nothing was bought; you may ask again.",
         "dearer": f"{who}: {what} was approved, but it costs {format_amount(price)} by now. I have asked anew.",
@@ -497,7 +508,7 @@ def offers(platform: str, country: str, rows: Sequence[Offer], page: int = 1, pa
 def shelf(markup: str, rows: Sequence[tuple[str, int | None, int]], page: int, pages: int) -> str:
     """`rows`: a name, its lowest price in stock (None: not known here), its offers in stock."""
     if not rows:
-        return f"Nothing in stock for {markup} at the moment."
+        return f"{markup}: nothing is in stock at the moment. Try again in a few minutes."
     lines = [f"{escape(name)}{_from(price, count)}" for name, price, count in rows]
     listed = _as_many_as_fit(lines, len(lines), "\n")
     return f"<b>{markup}</b>{_page_of(page, pages)}\n{listed}\n\nTap one, or reply to this with a name."
@@ -740,14 +751,16 @@ def status(state: Status, zone: ZoneInfo) -> str:
     if state.guarded_until is not None:
         until = from_milliseconds(state.guarded_until * 1000)
         lines.append(f"SMSCode takes no new orders; that ends {countdown(until, zone)}")
-    letters = ", ".join(f"{count} {escape(name)}" for name, count in state.letters.items() if name != "sent")
+    letters = ", ".join(
+        f"{count} {escape(_LETTER_WORDS.get(name, name))}" for name, count in state.letters.items() if name != "sent"
+    )
     lines.append(f"Messages: {letters or 'none waiting'}")
     lines.append(_webhook_line(state))
     if state.foreign:
         shown = ", ".join(escape(remote_id) for remote_id in state.foreign[:10])
         lines.append(
-            f"Live on the account, but not ordered here: {len(state.foreign)} ({shown}). I watch them not and "
-            "touch them not; they spend from the same balance."
+            f"Live on the account, but not ordered here: {len(state.foreign)} ({shown}). I neither watch nor "
+            "touch them; they spend from the same balance."
         )
     return "\n".join(lines)
 
@@ -991,7 +1004,7 @@ def _not_permitted(error: errors.NotPermitted, _: ZoneInfo) -> str:
 
 @failure.register
 def _ordering_paused(error: errors.OrderingPaused, _: ZoneInfo) -> str:
-    return f"New orders are paused: {escape(error.reason)}. Nothing was charged."
+    return f"New orders are paused: {escape(error.reason.rstrip('.'))}. Nothing was charged."
 
 
 @failure.register
@@ -1065,8 +1078,13 @@ def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
     if error.name is LimitName.PER_ORDER:
         return f"This number costs {format_amount(error.asked)}; your limit per order is {cap}. Nothing was charged."
     if error.name in COUNTS:
-        free = f"It starts anew {_in_a_while(error.resets_at, zone)}" if error.resets_at else "It is free once one ends"
-        return f"You have reached your limit of {cap} {LIMIT_WORDS[error.name]}; {left} left. {free}. See /orders."
+        if error.resets_at:
+            anew = f"It starts anew {_in_a_while(error.resets_at, zone)}"
+            return f"You have reached your limit of {LIMIT_WORDS[error.name]} ({cap}). {anew}. Nothing changed."
+        return (
+            f"You have reached your limit of {LIMIT_WORDS[error.name]} ({cap}). You can order again once a code has "
+            "come or one has ended: /orders. Nothing was charged."
+        )
     resets = f" It starts anew {_in_a_while(error.resets_at, zone)}." if error.resets_at else ""
     return (
         f"This costs {format_amount(error.asked)}, but the limit {LIMIT_WORDS[error.name]} ({cap}) "
@@ -1120,14 +1138,16 @@ def _already_answered(error: errors.AlreadyAnswered, _: ZoneInfo) -> str:
 def _no_such_order(error: errors.NoSuchOrder, _: ZoneInfo) -> str:
     live = ", ".join(f"#{number}" for number in error.live[:10])
     if error.typed:
-        return f"You have no order {escape(error.typed)}." + (f" Live: {live}." if live else "")
+        return f"There is no order {escape(error.typed)} that you may see." + (f" Live: {live}." if live else "")
     return f"Which one? Live: {live}. Add its number." if live else "You have no live order."
 
 
 @failure.register
 def _not_now(error: errors.NotNow, _: ZoneInfo) -> str:
-    words = STATE_WORDS.get(OrderState(error.state), error.state)
-    return f"#{error.order_id} is {words}; that is not possible now. Nothing changed."
+    state = OrderState(error.state)
+    if state.ended:
+        return f"#{error.order_id} is over already ({STATE_WORDS[state]}). Nothing changed."
+    return f"#{error.order_id}: {STATE_WORDS[state]}. That is not possible now; nothing changed."
 
 
 @failure.register
@@ -1169,8 +1189,8 @@ def _rate_limited(error: errors.RateLimited, _: ZoneInfo) -> str:
 
 @failure.register
 def _api_error(error: errors.ApiError, _: ZoneInfo) -> str:
-    message = f": {escape(error.message)}" if error.message else ""
-    return f"SMSCode said no ({escape(error.code)}{message}). Nothing was charged."
+    message = f"{escape(error.message.rstrip('.'))} " if error.message else ""
+    return f"SMSCode said no: {message}({escape(error.code)}). Nothing was charged."
 
 
 @failure.register
@@ -1182,7 +1202,7 @@ def _not_sent(error: errors.NotSent, _: ZoneInfo) -> str:
 
 @failure.register
 def _unclear_answer(_: errors.Unclear, __: ZoneInfo) -> str:
-    return "SMSCode gave no clear answer. Nothing was done and nothing was charged. Try again in a moment."
+    return "SMSCode gave no clear answer; nothing was charged. /orders shows how things stand. Try again in a moment."
 
 
 @failure.register
@@ -1227,7 +1247,7 @@ def _budget(budget: Budget, zone: ZoneInfo) -> str:
     used = f"{format_amount(budget.usage.used)} of {format_amount(budget.cap)}"
     held = f" ({format_amount(budget.usage.held)} held)" if budget.usage.held else ""
     until = f" until {_when(budget.resets_at, zone)}" if budget.resets_at else ""
-    return f"{_budget_name(budget.name)}: {used}{held} · {format_amount(budget.left)} left{until}"
+    return f"{_USAGE_NAMES[budget.name]}: {used}{held} · {format_amount(budget.left)} left{until}"
 
 
 def _for_now(state: Statement, zone: ZoneInfo) -> list[str]:
@@ -1245,13 +1265,9 @@ def _bar(usage: Usage, cap: int) -> str:
     return "█" * (full - held) + "▒" * held + "░" * (_BAR_CELLS - full)
 
 
-def _budget_name(name: LimitName) -> str:
-    return {
-        LimitName.DAILY: "You today",
-        LimitName.MONTHLY: "You this month",
-        LimitName.TEAM_DAILY: "Team today",
-        LimitName.TEAM_MONTHLY: "Team this month",
-    }[name]
+def _limit_of(name: LimitName) -> str:
+    """A limit's words where its owner stands before them."""
+    return LIMIT_WORDS[name].removeprefix("for the team ")
 
 
 def _in_a_while(moment: datetime, zone: ZoneInfo) -> str:

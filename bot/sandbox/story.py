@@ -379,7 +379,7 @@ _LEAVING: Final = (
         "The chat and SMSCode's books agree",
         "What Omar has spent is what the account was charged. The panel of the outside world shows the same figures.",
         (
-            Act(OMAR, "say", "/whoami", "You today"),
+            Act(OMAR, "say", "/whoami", "Today: Rp"),
             Act(ADA, "say", "/balance", "Rp"),
         ),
         _books,

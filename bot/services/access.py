@@ -174,8 +174,9 @@ def check_owner(owner: int | None, name: LimitName) -> None:
         Protected: a team limit for one member, or the other way about.
     """
     if (owner is None) != (name in TEAM_LIMITS):
-        whose = "the team" if name in TEAM_LIMITS else "one member"
-        raise Protected(f"{name} is a limit of {whose}")
+        if name in TEAM_LIMITS:
+            raise Protected(f"“{name}” is a limit of the team: set it without a person, /limit {name} 90000")
+        raise Protected(f"“{name}” is a limit of one member: say whose, /limit 12345 {name} 5")
 
 
 async def set_limit(

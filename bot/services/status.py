@@ -101,6 +101,7 @@ async def _outside(desk: Desk) -> tuple[tuple[str, ...] | None, WebhookState | N
 async def _foreign(desk: Desk) -> tuple[str, ...] | None:
     await desk.sms.settle_contract()
     if not desk.sms.shows_all_live:
+        await desk.sms.balance()  # the contract may be known from long ago: this says whether SMSCode answers now
         return None
     shown = [remote.remote_id for remote in await desk.sms.live()]
     mine = await desk.database.read(lambda connection: orders.ours(connection, shown))

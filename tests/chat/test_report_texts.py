@@ -86,7 +86,7 @@ def test_each_order_is_explained_once_on_a_page_and_i_am_the_desk() -> None:
     shown = texts.plain(report_texts.audit_page("Audit", lines, {2: "Omar"}, ZONE, first=True))
     assert shown.splitlines()[2:] == [
         "Sat 14 Mar 2026",
-        "12:01 I delivered a code of #17 (whatsapp, indonesia, +62, for Omar: “why”) · revision 1",
+        "12:01 I delivered a code of #17 (whatsapp, indonesia, +62, for Omar: “why”) · SMS 1",
         "12:00 Omar ordered #17 · price Rp 4.200",
     ]
 
@@ -97,7 +97,7 @@ def test_success_and_speed_are_what_people_would_count() -> None:
         Totals(placed=5, waiting=1, codes=3, spent=21_000, seconds=Counter({12: 1, 23: 1, 75: 1})),
         {by: [] for by in By},
     )
-    assert "5 orders, 75% with a code, half within 23 s" in report_texts.spending(report)
+    assert "5 orders, 1 still waiting, 75% of the others with a code, half within 23 s" in report_texts.spending(report)
     assert report_texts.lasting(75) == "1 min 15 s"
     assert [report_texts.written(period) for period in (DAY, YEARS, Period(date(2026, 2, 28), DAY.last))] == [
         "Sat 14 Mar 2026",

@@ -130,8 +130,12 @@ BUDGETS = tuple(
 
 
 STATEMENTS = (
-    Statement(MOST, 999, 999, BUDGETS),
-    Statement(0, 0, 0, BUDGETS, tuple(ForNow(name, MOST, 1_773_464_400_000, 0) for name in LimitName)),
+    Statement(MOST, 999, 999, BUDGETS, caps=dict.fromkeys(LimitName, 999)),
+    Statement(
+        *(0, 0, 0, BUDGETS),
+        tuple(ForNow(name, MOST, 1_773_464_400_000, 0) for name in LimitName),
+        dict.fromkeys(LimitName, 0),
+    ),
 )
 
 

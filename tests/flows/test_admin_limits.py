@@ -25,7 +25,7 @@ async def test_a_budget_is_exact_and_changes_at_once(one_price: Scene, name: Lim
     scene, whose = one_price, "" if name.startswith("team") else f"{OMAR} "
     words = {"daily": "per day", "monthly": "per month"}[name.removeprefix("team_")]
 
-    await scene.ask(ADA, f"/limit {OMAR} active_orders 9", "orders under way at most 9")
+    await scene.ask(ADA, f"/limit {OMAR} active_orders 9", "orders without a code at most 9")
     await scene.ask(ADA, f"/limit {whose}{name} {2 * PRICE}", f"{words} at most Rp 10.000")
     await scene.order()
     await scene.order()
@@ -52,19 +52,19 @@ async def test_limits_of_single_orders_and_of_counts(one_price: Scene) -> None:
     await scene.ask(ADA, f"/limit omar per-order {PRICE}", "per order at most Rp 5.000")
     first = await scene.order()
 
-    await scene.ask(ADA, f"/limit {OMAR} active_orders 1", "orders under way at most 1")
-    await scene.ask(OMAR, "/order whatsapp indonesia", "your limit of 1 orders under way")
+    await scene.ask(ADA, f"/limit {OMAR} active_orders 1", "orders without a code at most 1")
+    await scene.ask(OMAR, "/order whatsapp indonesia", "your limit of orders without a code (1)")
     scene.sms.arrive(first.id, code="424242")
     await scene.hears("424242", OMAR)
     second = await scene.order()
 
     await scene.ask(ADA, f"/limit {OMAR} cancels_per_day 0", "cancels per day at most 0")
-    await scene.ask(OMAR, "/cancel 2", "your limit of 0 cancels per day")
+    await scene.ask(OMAR, "/cancel 2", "your limit of cancels per day (0)")
     assert second.live
     await scene.ask(ADA, "/cancel 2", "#2 is canceled")
     assert not scene.sms.order(second.id).live
-    await scene.ask(ADA, f"/limit {OMAR} active_orders 0", "orders under way at most 0")
-    await scene.ask(OMAR, "/order whatsapp indonesia", "your limit of 0 orders under way")
+    await scene.ask(ADA, f"/limit {OMAR} active_orders 0", "orders without a code at most 0")
+    await scene.ask(OMAR, "/order whatsapp indonesia", "your limit of orders without a code (0)")
     await scene.reconcile()
 
 
@@ -86,12 +86,12 @@ async def test_what_is_no_limit_is_refused_and_what_is_leaves_its_line(scene: Sc
         f"{OMAR} daily 5 for -3d": "is no length of time",
         f"{OMAR} daily default for 3d": "Say which limit and how much",
         f"{OMAR} daily 3d": "is not an amount",
-        f"{OMAR} team_daily 5": "Team_daily is a limit of the team",
+        f"{OMAR} team_daily 5": "“team_daily” is a limit of the team: set it without a person, /limit team_daily 90000",
         "daily 5": "Say who",
         "4711 daily 5": "4711 is not on the list",
         "4711": "4711 is not on the list",
-        f"{OMAR} active_orders 1001": "is a count; at most 1000",
-        f"{OMAR} cancels_per_day 2000000": "is a count; at most 1000",
+        f"{OMAR} active_orders 1001": "“active_orders” is a number of orders without a code; at most 1000",
+        f"{OMAR} cancels_per_day 2000000": "“cancels_per_day” is a number of cancels per day; at most 1000",
         f"{OMAR} daily 1.000.000.001": "is more than the desk handles",
     }
     amounts = ("-1", "1e9", "１０", "NaN", "0x10", "1.5", "5,00", "4" * 40, "Rp5000", "five", "+5", "<i>")
@@ -103,7 +103,7 @@ async def test_what_is_no_limit_is_refused_and_what_is_leaves_its_line(scene: Sc
 
     shown = await scene.ask(ADA, f"/limit {OMAR}", "One order: up to Rp 20.000")
     assert f"Telegram id {OMAR}" in shown.text
-    await scene.ask(ADA, "/limit team_daily 1.000.000", "The team: for the team per day at most Rp 1.000.000")
+    await scene.ask(ADA, "/limit team_daily 1.000.000", "The team: per day at most Rp 1.000.000")
     await scene.ask(ADA, f"/limit {OMAR} daily 250000", "Omar: per day at most Rp 250.000")
     await scene.ask(ADA, f"/limit {OMAR} daily default", "Omar: the limit per day is the standard one again")
     lines = [(line.actor_id, line.subject, dict(line.detail)) for line in await scene.audited("limit.set")]
@@ -117,7 +117,7 @@ async def test_what_is_no_limit_is_refused_and_what_is_leaves_its_line(scene: Sc
 async def test_a_crowd_at_a_team_limit_gets_exactly_what_it_allows(one_price: Scene) -> None:
     scene, allowed = one_price, 12
     crowd = [await scene.hire(6000 + number, f"Member {number}") for number in range(20)]
-    await scene.ask(ADA, f"/limit team_daily {allowed * PRICE + PRICE - 1}", "for the team per day")
+    await scene.ask(ADA, f"/limit team_daily {allowed * PRICE + PRICE - 1}", "The team: per day")
     for user_id in crowd:
         scene.say(user_id, "/order whatsapp indonesia")
     answers = await asyncio.gather(*(scene.hears(_answered, user_id, patience=20) for user_id in crowd))

@@ -140,7 +140,7 @@ async def test_a_pause_stops_everyone_and_says_why(scene: Scene) -> None:
     await scene.ask(ADA, "/resume", "New orders are open again")
     await scene.ask(ADA, "/pause " + "x" * 3900, "too long for a command")
     await scene.order()
-    await scene.ask(ADA, "/pause", "stopped by Ada")
+    await scene.ask(ADA, "/pause", "New orders are stopped for everyone.")
     await scene.ask(ADA, "/resume", "New orders are open again")
     assert [(line.actor_id, line.detail.get("reason")) for line in await scene.audited("desk.pause")] == [
         (ADA, "stopped by Ada"),

@@ -60,10 +60,10 @@ async def test_a_button_for_somebody_elses_order_finds_nothing(scene: Scene) -> 
     order = await scene.order()
     stranger = await _planted(scene, BOB, Press("End", "cancel", {"order": 1}))
     scene.press(BOB, stranger, "End")
-    await scene.hears("You have no order #1", BOB)
+    await scene.hears("There is no order #1", BOB)
     gone = await _planted(scene, OMAR, Press("End", "cancel", {"order": 99}))
     scene.press(OMAR, gone, "End")
-    await scene.hears("You have no order #99", OMAR)
+    await scene.hears("There is no order #99", OMAR)
     assert scene.sms.order(order.id).live
 
 

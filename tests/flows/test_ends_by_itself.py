@@ -103,5 +103,5 @@ async def test_a_cancel_of_what_is_over_cannot_be_planned(tmp_path: Path) -> Non
         sms.expire(order.id)
         await scene.hears("#1 expired", OMAR)
         scene.press(OMAR, told, "Cancel as soon as it can be")
-        await scene.hears("#1 is expired; that is not possible now. Nothing changed.", OMAR)
+        await scene.hears("#1 is over already (expired). Nothing changed.", OMAR)
         assert await scene.audited("order.cancel_later") == []

@@ -22,7 +22,7 @@ async def test_an_order_that_the_account_cannot_pay_names_both_figures_and_costs
     assert f"Rp {price:,}".replace(",", ".") in refusal.text
     assert "top it up" in refusal.text
     assert scene.sms.books.requests[CREATE] == 0
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     await scene.reconcile()
     scene.sms.set_balance(price)
     await scene.order()
@@ -38,7 +38,7 @@ async def test_a_balance_spent_elsewhere_while_the_order_was_on_its_way_is_told_
     assert "Rp 150.000" not in refusal.text
     assert scene.sms.books.charges == []
     assert scene.sms.books.requests[CREATE] == 1
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     await scene.reconcile()
 
 
@@ -53,7 +53,7 @@ async def test_a_price_that_rose_behind_the_catalog_is_booked_as_it_was_charged(
     assert order.price == 99_000
     alert = await scene.hears("cost more than the catalog said", ADA, anew=False)
     assert "Rp 99.000 instead of Rp 4.000" in alert.text
-    await scene.ask(OMAR, "/whoami", "You today: Rp 99.000 of Rp 100.000 · Rp 1.000 left")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 99.000 of Rp 100.000 · Rp 1.000 left")
     await scene.ask(OMAR, "/order telegram indonesia", "has only Rp 1.000 left")
     await scene.ask(OMAR, "/cancel", "Rp 99.000 came back")
     await scene.ask(OMAR, "/catalog telegram indonesia", "Rp 2.000")

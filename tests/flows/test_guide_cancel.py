@@ -26,7 +26,7 @@ async def test_a_cancel_before_the_code_says_how_much_came_back(scene: Scene) ->
         assert scene.sms.order(order.id).status == OrderStatus.CANCELLED
         assert scene.sms.books.requests[CANCEL] == len(scene.sms.books.refunds) == number
         await scene.reconcile()
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
 
 
 async def test_the_list_of_live_orders_has_a_button_to_cancel_each(scene: Scene) -> None:
@@ -98,9 +98,9 @@ async def test_a_second_cancel_is_told_that_it_is_over(scene: Scene) -> None:
     scene.telegram.press(OMAR, OMAR, card.message_id, "Cancel and refund")
     await scene.hears("#1 is canceled. Rp 4.200 came back.", OMAR)
     await scene.until(lambda: any(answer.text == "Already done." for answer in scene.telegram.callback_answers))
-    await scene.ask(OMAR, "/cancel 1", "#1 is canceled; that is not possible now. Nothing changed.")
+    await scene.ask(OMAR, "/cancel 1", "#1 is over already (canceled). Nothing changed.")
     await scene.ask(OMAR, "/cancel", "You have no live order.")
-    await scene.ask(OMAR, "/cancel 7", "You have no order #7.")
+    await scene.ask(OMAR, "/cancel 7", "There is no order #7 that you may see.")
     assert scene.sms.books.requests[CANCEL] == 1
     assert len(scene.sms.books.refunds) == 1
     await scene.reconcile()

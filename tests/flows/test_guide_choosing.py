@@ -111,8 +111,8 @@ async def test_when_all_is_sold_out_nothing_is_charged(shop: Scene) -> None:
     assert "Nothing was charged" in refusal.text
     assert shop.sms.books.requests[CREATE] == 5
     assert shop.sms.books.charges == []
-    whoami = await shop.ask(OMAR, "/whoami", "You today: Rp 0 of")
-    assert "Orders under way: 0" in whoami.text
+    whoami = await shop.ask(OMAR, "/whoami", "Today: Rp 0 of")
+    assert "Orders without a code: 0" in whoami.text
     await shop.reconcile()
 
 

@@ -78,7 +78,7 @@ async def test_an_order_canceled_from_outside_is_told_and_refunded_once(scene: S
     await scene.settle()
     assert count(scene, "came back") == 2, "the message and the card"
     assert scene.sms.books.spent == 0
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     await scene.reconcile()
 
 
@@ -99,7 +99,7 @@ async def test_an_expired_order_is_released_and_the_refund_is_marked_as_assumed(
     assert "compare with /balance" in told.text
     await scene.settle()
     assert count(scene, "expired without a code") == 1
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     await scene.reconcile()
 
 

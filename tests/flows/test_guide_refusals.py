@@ -14,9 +14,9 @@ READ = ("GET", "/v1/orders/{id}")
 async def nothing_spent(scene: Scene) -> None:
     """No money moved, in nobody's books, and the member has everything left."""
     assert scene.sms.books.charges == []
-    whoami = await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    whoami = await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     assert "held" not in whoami.text
-    assert "Orders under way: 0" in whoami.text
+    assert "Orders without a code: 0" in whoami.text
     await scene.reconcile()
 
 
@@ -72,7 +72,7 @@ async def test_an_order_that_smscode_does_not_know_cannot_be_canceled_and_goes_t
 async def test_a_cancel_that_smscode_refuses_by_a_code_nobody_knows_shows_the_code(scene: Scene) -> None:
     order = await scene.order()
     scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="POST /v1/orders/{id}/cancel", status=418))
-    refusal = await scene.ask(OMAR, "/cancel", "SMSCode said no (INTERNAL_ERROR: The service is in trouble.)")
+    refusal = await scene.ask(OMAR, "/cancel", "SMSCode said no: The service is in trouble (INTERNAL_ERROR)")
     assert "#1 is not canceled; I keep watching it." in refusal.text
     assert scene.sms.order(order.id).live
     await scene.reconcile()
@@ -80,7 +80,11 @@ async def test_a_cancel_that_smscode_refuses_by_a_code_nobody_knows_shows_the_co
 
 async def test_a_create_that_smscode_refuses_by_a_code_nobody_knows_is_released(scene: Scene) -> None:
     scene.sms.faults.add(Fault(kind=FaultKind.ERROR_BEFORE, route="POST /v1/orders", status=418))
-    await scene.ask(OMAR, "/order whatsapp indonesia", "SMSCode said no (INTERNAL_ERROR: The service is in trouble.)")
+    await scene.ask(
+        OMAR,
+        "/order whatsapp indonesia",
+        "SMSCode said no: The service is in trouble (INTERNAL_ERROR)",
+    )
     assert scene.sms.books.requests[CREATE] == 1
     await nothing_spent(scene)
     (wanted,), (refused,) = [await scene.audited(action) for action in ("order.reserve", "order.refuse")]

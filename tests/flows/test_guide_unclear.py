@@ -77,7 +77,7 @@ async def test_a_create_that_was_charged_is_settled_by_the_balance(scene: Scene)
         await scene.hears(f"Order #{number} was charged, but its number never reached us", ADA)
         assert scene.sms.books.requests[CREATE] == len(scene.sms.books.charges) == number, trouble
         await scene.reconcile()
-    await scene.ask(OMAR, "/whoami", "You today: Rp 25.200 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 25.200 of")
     assert len(await scene.audited("order.unclear")) == len(DONE)
     assert not any("Nothing was charged" in text for text in scene.said_by_bot(OMAR))
 
@@ -108,7 +108,7 @@ async def test_a_create_that_was_not_charged_is_released_after_the_grace_time(sc
         assert scene.sms.books.charges == [], trouble
         assert told.button_texts == ["Order another"], trouble
         await scene.reconcile()
-    await scene.ask(OMAR, "/whoami", "You today: Rp 0 of")
+    await scene.ask(OMAR, "/whoami", "Today: Rp 0 of")
     assert [line.order_id for line in await scene.audited("order.release")] == [5, 4, 3, 2, 1]
 
 
@@ -126,7 +126,7 @@ async def _nobody_can_blur(scene: Scene) -> None:
         assert "Nothing was charged" in refusal.text
     assert scene.sms.books.requests[CREATE] == 1
     for command in ("/again 1", "/cancel 1"):
-        await scene.ask(OMAR, command, "#1 is being checked; that is not possible now. Nothing changed.")
+        await scene.ask(OMAR, command, "#1: being checked. That is not possible now; nothing changed.")
     await scene.ask(OMAR, "/whoami", "Rp 4.200 held")
     await scene.ask(OMAR, "/orders", "being checked")
     await scene.hears("#1 was not placed", OMAR, anew=False, patience=20)
@@ -143,7 +143,7 @@ async def test_a_balance_that_proves_nothing_is_left_to_an_admin(scene: Scene) -
     alert = await scene.hears("Order #1 needs your word", ADA)
     assert "Rp 150.000 before it and is Rp 500.000 now" in alert.text
     held = await scene.ask(OMAR, "/whoami", "Rp 4.200 held")
-    assert "Orders under way: 1" in held.text
+    assert "Orders without a code: 1" in held.text
     known = await scene.ask(ADA, "/resolve 1", "Balance before: Rp 150.000 · now: Rp 500.000")
     assert "Rp 4.200 free → held · hold" in known.text
     assert "order.unclear by me" in known.text

@@ -104,7 +104,7 @@ async def test_an_empty_shelf_is_said_and_costs_nothing(scene: Scene) -> None:
     scene.sms.clear_catalog()
     scene.clock.jump(120)
     await scene.ask(OMAR, "/order whatsapp indonesia", "Nothing was charged")
-    await scene.ask(OMAR, "/catalog", "Nothing in stock")
+    await scene.ask(OMAR, "/catalog", "Platforms: nothing is in stock")
     assert not scene.sms.books.charges
 
 
@@ -114,10 +114,10 @@ async def test_the_other_commands_read_as_strictly(scene: Scene) -> None:
         "/cancel -1": "“-1” is no order number",
         "/cancel １": "is no order number",
         "/cancel <b>": "“<b>” is no order number",
-        "/cancel 99": "You have no order #99. Live: #1",
+        "/cancel 99": "There is no order #99 that you may see. Live: #1",
         "/cancel 1 2": "“1 2” is no order number",
         "/cancel " + "1" * 40: "is no order number",
-        "/again 0": "You have no order #0",
+        "/again 0": "There is no order #0",
         "/catalog <i>": "I know no platform “<i>”",
         "/catalog nowhere nothing": "I know no platform “nowhere”",
         "/catalog " + "z" * 3900: "too long for a command",

@@ -151,15 +151,15 @@ async def test_the_form_sets_a_limit_with_four_taps(scene: Scene) -> None:
     ]
     scene.press(ADA, how_much, "Rp 200.000 for 1 day")
     await scene.hears("Omar: per day at most Rp 200.000 until 15 Mar 12:", ADA)
-    await scene.hears("Ada has set your limit per day to Rp 200.000 until 15 Mar 12:", OMAR, anew=False)
+    await scene.hears("Ada has changed a limit of yours: per day, Rp 200.000 now until 15 Mar 12:", OMAR, anew=False)
     scene.press(ADA, who, "The team")
     which = await scene.hears("Which limit shall change?", ADA)
     assert which.button_texts == ["For the team per day: Rp 500.000", "For the team per month: Rp 5.000.000"]
-    await scene.ask(ADA, f"/limit {OMAR} team_daily", "Team_daily is a limit of the team")
+    await scene.ask(ADA, f"/limit {OMAR} team_daily", "“team_daily” is a limit of the team")
 
     # A demoted admin's old keyboard changes nothing any more.
     bob = await scene.hire(BOB, "Bob", Role.ADMIN)
-    form = await scene.ask(bob, f"/limit {OMAR} active_orders", "orders under way at most 3 now")
+    form = await scene.ask(bob, f"/limit {OMAR} active_orders", "orders without a code at most 3 now")
     await scene.ask(ADA, f"/role {bob} operator", "is an operator now")
     query = scene.telegram.press(bob, bob, form.message_id, "15")
     await scene.until(lambda: any(answer.query_id == query.id for answer in scene.telegram.callback_answers))
@@ -187,6 +187,6 @@ async def test_a_refusal_tells_an_admin_what_to_do_and_a_member_whom_to_ask(scen
         await scene.ask(ADA, f"/limit {owner} per_order 1", "per order at most Rp 1")
     await scene.ask(ADA, "/order whatsapp indonesia", "You are an admin: /limit raises it")
     await scene.ask(OMAR, "/order whatsapp indonesia", "Ada or Bob can raise it with /limit")
-    await scene.ask(bob, f"/limit {OMAR} active_orders 0", "orders under way at most 0")
+    await scene.ask(bob, f"/limit {OMAR} active_orders 0", "orders without a code at most 0")
     await scene.ask(bob, f"/limit {OMAR} per_order default", "standard")
-    await scene.ask(OMAR, "/order whatsapp indonesia", "0 left. It is free once one ends")
+    await scene.ask(OMAR, "/order whatsapp indonesia", "You can order again once a code has come or one has ended")

@@ -130,7 +130,7 @@ async def test_a_key_that_smscode_may_have_forgotten_is_not_sent_again(scene: Sc
     assert (creates(scene), len(scene.sms.books.charges)) == (arrived, 1)
     assert await scene.count("SELECT charged FROM orders") == 0
     await scene.ask(ADA, "/resolve 1 charged", "#1 is settled")
-    await scene.ask(ADA, "/resolve 1 charged", "that is not possible now")
+    await scene.ask(ADA, "/resolve 1 charged", "#1 is over already (paid, number unknown). Nothing changed.")
     assert await scene.count("SELECT charged FROM orders") == scene.sms.books.charges[0].amount
 
 
@@ -215,7 +215,7 @@ async def test_after_the_code_done_is_offered_in_the_place_of_cancel(scene: Scen
 async def test_done_and_resend_need_a_code_and_outlive_a_look_that_fails(scene: Scene) -> None:
     order = await scene.order("whatsapp id")
     for command in ("/done", "/resend"):
-        await scene.ask(OMAR, command, "#1 is waiting for the SMS; that is not possible now. Nothing changed.")
+        await scene.ask(OMAR, command, "#1: waiting for the SMS. That is not possible now; nothing changed.")
     assert scene.sms.books.requests["POST", "/v1/orders/finish"] == 0
     scene.sms.arrive(order.id, "112358")
     await scene.hears("112358", OMAR)

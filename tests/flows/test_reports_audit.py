@@ -51,7 +51,7 @@ async def test_a_person_a_day_a_reply_and_everything(scene: Scene) -> None:
     assert "Sat 14 Mar 2026" in everything.text
     assert "Nothing about that" in (await scene.ask(ADA, "/audit 2026-03-13", "Audit · Fri 13 Mar 2026")).text
     await scene.ask(ADA, f"/limit {OMAR} daily 200000", "per day at most")
-    limits = await scene.ask(ADA, "/audit ada today", "Ada set a limit Omar")
+    limits = await scene.ask(ADA, "/audit ada today", "Ada set a limit of Omar")
     assert "amount 200000, limit daily" in limits.text
 
 

@@ -53,7 +53,7 @@ async def test_the_picture_its_numbers_and_the_files_agree_with_the_books(
     name, picture = file_of(scene, shown)
     assert picture_of(picture) is not None
     assert name == "picture.png"
-    assert "3 orders, 50% with a code" in shown.text
+    assert "3 orders, 1 still waiting, 50% of the others with a code" in shown.text
     assert "By member\nAda" in shown.text or "By member\nOmar" in shown.text
     assert "matplotlib" not in sys.modules
     scene.press(ADA, shown, "By platform")
@@ -120,7 +120,7 @@ async def test_wrong_periods_lead_to_right_ones_and_only_admins_see_money_of_oth
     wrong = {
         "/spend 2026-13": "“2026-13” is not in the calendar",
         "/spend <b>": "I know no day or period “<b>”. Did you mean today, yesterday, week, month?",
-        "/export 2020-01..2026-01": "That are 2223 days; at most 366 at once",
+        "/export 2020-01..2026-01": "2223 days are too many at once; name at most 366",
         "/export month month": "I know no day or period",
     }
     for typed, answer in wrong.items():
@@ -155,5 +155,5 @@ async def test_a_long_export_shows_how_far_it_is_and_then_takes_that_back(
     assert progress.text == "Collecting orders: 3 of 3"
     assert progress.deleted_at is not None
     monkeypatch.setattr(reporting, "_MOST_EXPORTED", 2)
-    told = await scene.ask(ADA, "/export week", "That are 3 orders, and a file here holds 2.")
+    told = await scene.ask(ADA, "/export week", "3 orders are too many: a file here holds 2.")
     assert "otpdesk export" in told.text

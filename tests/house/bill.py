@@ -31,7 +31,7 @@ def licence_of(name: str) -> str:
     try:
         said = dict(importlib.metadata.metadata(name).json)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed on this system"
+        return "for other systems than this one"
     classifiers = [line.rpartition(" :: ")[2] for line in said.get("classifier", []) if "License ::" in line]
     return str(said.get("license_expression") or ", ".join(classifiers) or said.get("license", "not said"))[:60]
 

@@ -15,8 +15,8 @@ _MOST_CHATS: Final = 20
 
 async def pause(visit: Visit) -> None:
     """`/pause [reason]`: stop new orders for everyone."""
-    reason = parsing.clean(visit.text)[:200] or f"stopped by {visit.member.name}"
-    await access.pause(visit.desk, visit.member.user_id, reason)
+    reason = parsing.clean(visit.text)[:200]
+    await access.pause(visit.desk, visit.member.user_id, reason or f"stopped by {visit.member.name}")
     await visit.answer(texts.paused(reason))
 
 

@@ -10,6 +10,8 @@ from bot.domain.orders import OrderState
 from bot.services import access, approvals, purchasing
 
 _MOST_SHOWN: Final = 15
+_LONGEST_NUMBER: Final = 18
+"""Digits of a request's number, so that it fits what SQLite counts with."""
 
 
 async def list_open(visit: Visit) -> None:
@@ -78,8 +80,8 @@ async def _names(visit: Visit) -> dict[int, str]:
 
 def _number(visit: Visit, command: str) -> int:
     """Which request is meant."""
-    typed = parsing.clean(visit.text)
-    number = parsing.parse_order_number(typed) if typed else None
+    typed = parsing.clean(visit.text).removeprefix("#")
+    number = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) <= _LONGEST_NUMBER else None
     if number is None:
         raise WrongUsage(f"say which request: /{command} 3; /approvals lists them")
     return number

@@ -79,7 +79,7 @@ def _seconds(words: list[str], amount: int | None) -> int | None:
 def _amount(name: LimitName, typed: str) -> int:
     amount = parse_amount(typed)
     if name in COUNTS and amount > _MOST_COUNT:
-        raise WrongUsage(f"{name} is a count; at most {_MOST_COUNT}")
+        raise WrongUsage(f"“{name}” is a number of {texts.LIMIT_WORDS[name]}; at most {_MOST_COUNT}")
     return amount
 
 

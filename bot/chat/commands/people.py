@@ -10,6 +10,7 @@ from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.access import Member, Role
 from bot.domain.errors import UnknownName, WrongUsage
+from bot.domain.limits import LimitName
 from bot.services import access, spending
 from bot.services.access import Appointed
 from storage import settings
@@ -133,7 +134,11 @@ async def person(visit: Visit, words: list[str]) -> tuple[int, str | None, list[
     found = _by_name(people, words)
     if found is None:
         _suggest(people, words)
-        raise WrongUsage("say who: their id as /users shows it, their name there, or reply to one of their messages")
+        is_name = bool(words) and words[0].casefold() not in {*Role, *LimitName}
+        unknown = f"I know nobody called “{words[0][:40]}”. " if is_name else ""
+        raise WrongUsage(
+            f"{unknown}Say who: their id as /users shows it, their name there, or reply to one of their messages"
+        )
     member, used = found
     return member.user_id, None, words[used:]
 

@@ -165,5 +165,7 @@ async def _replied(visit: Visit) -> Question | None:
 def _period(visit: Visit, typed: str) -> Period:
     found = parse_period(typed, reports.today(visit.desk))
     if len(found) > LONGEST:
-        raise WrongUsage(f"that are {len(found)} days; at most {LONGEST} at once, such as 2026-03 or last month")
+        raise WrongUsage(
+            f"{len(found)} days are too many at once; name at most {LONGEST}, such as 2026-03 or last month"
+        )
     return found

@@ -95,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
             "/order",
             "/order whatsapp indonesia",
             "/order whatsapp indonesia,vietnam max=5000",
-            "/order whatsapp id best op=telkomsel",
+            "/order whatsapp indonesia best op=telkomsel",
             "/order telegram vietnam note=login test, build 214",
         ),
     ),
