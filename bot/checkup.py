@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
@@ -112,10 +113,11 @@ def _backups(config: Settings) -> Line:
     if not config.storage.path.exists():
         return Line("backups", Mark.OK, "nothing to copy yet")
     folder = config.backup.folder_of(config.storage.path)
-    newest = newest_backup(folder)
+    now = datetime.now(UTC)
+    newest = newest_backup(folder, now)
     if newest is None:
         return Line("backups", Mark.WARNING, f"none in {folder}", "make one: otpdesk backup")
-    days = (time.time() - newest.timestamp()) / 86_400
+    days = (now - newest).total_seconds() / 86_400
     found = f"the newest in {folder} is {days:.1f} days old"
     if days > _OLDEST_BACKUP_DAYS:
         return Line("backups", Mark.WARNING, found, "set backup.every, or run otpdesk backup from a timer")

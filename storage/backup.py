@@ -70,16 +70,18 @@ def file_name(now: datetime) -> str:
     return f"otpdesk-{now.astimezone(UTC):{_NAME_TIME}}.sqlite3"
 
 
-def newest(folder: Path) -> datetime | None:
-    """When the newest backup in a folder was made, by its name; None if there is none."""
-    made = _made_in(folder)
-    return made[-1][0] if made else None
+def newest(folder: Path, now: datetime) -> datetime | None:
+    """When the newest backup in a folder was made, by its name; None if there is none.
+
+    One from the future is the work of a clock that was wrong: it is as good as none.
+    """
+    return max((made for made, _ in _made_in(folder) if made <= now), default=None)
 
 
-def rotate(folder: Path, keep: int) -> int:
+def rotate(folder: Path, keep: int, now: datetime) -> int:
     """Delete the oldest backups, so that `keep` stay, and what killed ones left; return how many stay.
 
-    Files of other names are nobody's business.
+    Those from the future go first: nobody knows how old they are. Files of other names are nobody's business.
 
     Raises:
         OSError: one could not be deleted.
@@ -87,7 +89,7 @@ def rotate(folder: Path, keep: int) -> int:
     for path in folder.glob(f"otpdesk-*.sqlite3{_UNFINISHED}"):
         with contextlib.suppress(FileExistsError):
             _clear(path)
-    made = _made_in(folder)
+    made = sorted(_made_in(folder), key=lambda one: (one[0] <= now, one[0]))
     for _, path in made[:-keep]:
         path.unlink(missing_ok=True)
     return min(len(made), keep)

@@ -12,6 +12,7 @@ its `debit` account.
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bot.domain.errors import LimitReached
 from bot.domain.limits import Calendar, LimitName, Usage, warning_level
@@ -199,6 +200,20 @@ def refunded_after(connection: sqlite3.Connection, order_id: int) -> bool:
     return row is not None
 
 
+_RECENT: Final = 2_000
+"""Entries among which a refund of the last minutes is looked for: more than any minutes make."""
+
+
+def refunded_since(connection: sqlite3.Connection, moment: int) -> bool:
+    """Whether anything was booked back at that moment (unix milliseconds) or later; the balance may show it late."""
+    row = connection.execute(
+        "SELECT 1 FROM (SELECT * FROM entry ORDER BY id DESC LIMIT ?)"
+        " WHERE credit = 'spent' AND debit = 'free' AND at >= ? LIMIT 1",
+        (_RECENT, moment),
+    ).fetchone()
+    return row is not None
+
+
 def discrepancies(connection: sqlite3.Connection) -> list[str]:
     """Every place where counters, orders and entries disagree, in words; empty when the books are right."""
     comparison = Comparison()
@@ -232,7 +247,8 @@ def _reserve(
     """Raise one counter if its cap allows it: the check and the change are one statement."""
     connection.execute(
         "INSERT INTO budget (owner, period, cap) VALUES (?, ?, ?)"
-        " ON CONFLICT (owner, period) DO UPDATE SET cap = excluded.cap",
+        " ON CONFLICT (owner, period) DO UPDATE SET cap = excluded.cap,"
+        " warned = CASE WHEN excluded.cap > cap THEN 0 ELSE warned END",
         (owner, period, cap),
     )
     raised = connection.execute(

@@ -67,6 +67,7 @@ AUDIT_WORDS: Mapping[str, str] = {
     "member.revoke": "took off the list",
     "member.role": "changed the role of",
     "order.cancel": "canceled",
+    "order.cancel_refused": "could not cancel",
     "order.cancel_later": "planned the cancel of",
     "order.canceled": "noted the end of",
     "order.charged": "noted as paid",

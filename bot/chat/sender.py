@@ -105,17 +105,23 @@ class Sender:
         if pause is not None:
             return pause
 
-        async def send(text: str, parse_mode: str | None) -> Message:
+        async def send(text: str, parse_mode: str | None, topic: int | None = thread_id) -> Message:
             await self._wait_turn(chat_id, urgent=urgent)
-            return await self._bot.send_message(
-                chat_id,
-                text,
-                parse_mode=parse_mode,
-                reply_markup=keyboard,
-                message_thread_id=thread_id,
-                reply_parameters=_reply(reply_to),
-                link_preview_options=_NO_PREVIEW,
-            )
+            try:
+                return await self._bot.send_message(
+                    chat_id,
+                    text,
+                    parse_mode=parse_mode,
+                    reply_markup=keyboard,
+                    message_thread_id=topic,
+                    reply_parameters=_reply(reply_to),
+                    link_preview_options=_NO_PREVIEW,
+                )
+            except BadRequest as error:
+                if topic is None or "thread not found" not in error.message.casefold():
+                    raise
+            # The topic was deleted; its group is still there.
+            return await send(text, parse_mode, None)
 
         return self._heed(chat_id, await _outcome(lambda: _with_plain_fallback(send, html)))
 

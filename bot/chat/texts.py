@@ -580,9 +580,9 @@ def ended(order: Order, facts: Facts) -> str:
     heads = {OrderState.EXPIRED: f"⌛ #{order.id} expired", OrderState.COMPLETED: f"#{order.id} was completed"}
     head = heads.get(order.state, f"#{order.id} is canceled")
     if facts.get("late"):
-        if back:
-            return f"#{order.id} had expired; {format_amount(back)} came back, as the balance shows."
-        return f"#{order.id} had expired; nothing came back, as the balance shows."
+        came = format_amount(back) if back else "nothing"
+        source = "as an admin has decided" if facts.get("decided") else "as the balance shows"
+        return f"#{order.id} had expired; {came} came back, {source}."
     if not had_code and order.state is not OrderState.CANCELED:
         head += " without a code"
     if facts.get("open"):
@@ -897,7 +897,7 @@ _ALERTS: Mapping[str, str] = {
         "with me, press Start and send their command again."
     ),
     "code_elsewhere": (
-        "The code of order #{order} could not be delivered where it belongs ({reason}); it comes here. Please pass it "
+        "The code of order #{order} could not be delivered where it belongs ({reason}); admins have it. Please pass it "
         "on: <code>/audit #{order}</code> shows whose it is."
     ),
     "low_balance": (
@@ -1334,7 +1334,7 @@ def _card_state(order: Order, zone: ZoneInfo, private: str) -> str:
         return f"Request the SMS now: the number expires {left}. {comes}"
     if order.state is OrderState.RECEIVED:
         if private:
-            return f"✅ The code went to {private} in private. Another SMS to this number would go there as well."
+            return f"✅ The code goes to {private} in private, as another SMS to this number would."
         return "✅ The code is here. Another SMS to this number would come as well."
     came_back = f" {format_amount(order.refunded)} came back." if order.refunded else ""
     return f"{STATE_WORDS[order.state].capitalize()}.{came_back}"

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.clock import moment
@@ -37,7 +36,7 @@ async def make(desk: Desk, actor_id: int) -> Made:
     try:
         await asyncio.to_thread(backup.back_up, desk.database.path, path, identity, moment(desk.clock))
         size = path.stat().st_size
-        kept = await asyncio.to_thread(backup.rotate, folder, desk.settings.backup.keep)
+        kept = await asyncio.to_thread(backup.rotate, folder, desk.settings.backup.keep, moment(desk.clock))
     except (DatabaseUnusable, OSError, sqlite3.Error) as error:
         raise BackupFailed(str(error)[:200]) from error
     await desk.transact(
@@ -49,12 +48,9 @@ async def make(desk: Desk, actor_id: int) -> Made:
 
 async def due_in(desk: Desk) -> float:
     """Seconds until the next backup by the clock; 0 or less: now."""
-    newest = await asyncio.to_thread(backup.newest, desk.settings.backup.folder_of(desk.database.path))
-    if newest is None:
-        return 0.0
-    age = (datetime.fromtimestamp(desk.clock.now(), UTC) - newest).total_seconds()
-    # One from the future is the work of a clock that was wrong; it must not stop all others.
-    return desk.settings.backup.every - age if age >= 0 else 0.0
+    now = moment(desk.clock)
+    newest = await asyncio.to_thread(backup.newest, desk.settings.backup.folder_of(desk.database.path), now)
+    return desk.settings.backup.every - (now - newest).total_seconds() if newest is not None else 0.0
 
 
 async def tell(desk: Desk, error: BackupFailed) -> None:

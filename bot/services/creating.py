@@ -207,8 +207,11 @@ async def leave_unclear(desk: Desk, order: Order, reason: str) -> Order:
     return await desk.insist(body)
 
 
-async def release(desk: Desk, order: Order, why: str, *, tell: bool) -> None:
-    """An order that broke off or was unclear was not placed after all: its hold goes back."""
+async def release(desk: Desk, order: Order, why: str, *, tell: bool, note: tracking.Note = tracking.no_note) -> None:
+    """An order that broke off or was unclear was not placed after all: its hold goes back.
+
+    Whoever has decided that leaves a `note` with it.
+    """
 
     def body(connection: sqlite3.Connection) -> None:
         if tracking.known(connection, order.id).state is not order.state:
@@ -219,5 +222,6 @@ async def release(desk: Desk, order: Order, why: str, *, tell: bool) -> None:
         if tell:
             outbox.put(connection, tracking.notice(order, NoticeKind.CLEARED, f"cleared:{order.attempt}"), now)
         audit.write(connection, now, audit.DESK, "order.release", order_id=order.id, why=why)
+        note(connection)
 
     await desk.transact(body)

@@ -146,10 +146,12 @@ async def _weigh(desk: Desk, order: Order) -> None:
         SmsError: it could not be asked.
     """
     age = age_seconds(desk, order)
+    balance = await desk.sms.balance()
+    # Only then: what has come back before the balance was read is shown by these looks, and booked.
     all_seen = await _refresh_others(desk)
     if not all_seen and age < _PATIENCE_SECONDS:
         raise Unclear("other orders hide what they may have given back")
-    await _act(desk, order, await desk.sms.balance(), age, all_seen=all_seen)
+    await _act(desk, order, balance, age, all_seen=all_seen)
 
 
 async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) -> Order:
@@ -159,20 +161,29 @@ async def resolve(desk: Desk, order_id: int, *, charged: bool, admin_id: int) ->
         NotNow: the order is not one of those.
     """
     order = await desk.database.read(lambda connection: tracking.known(connection, order_id))
-    if order.state is OrderState.UNKNOWN:
-        await (_settle if charged else _release_cleared)(desk, order)
+
+    def note(connection: sqlite3.Connection) -> None:
+        audit.write(connection, desk.now, admin_id, "order.resolve", order_id=order_id, charged=charged)
+
+    if order.state is OrderState.UNKNOWN and is_for_an_admin(desk, order):
+        await (_settle if charged else _release_cleared)(desk, order, note)
     elif order.state.watched and order.needs_admin:
-        await _end_missing(desk, order, refund=not charged)
+        await _end_missing(desk, order, note, refund=not charged)
     elif order.refund_open:
-        await refunds.close(desk, order, came_back=not charged)
+        await refunds.close(desk, order, came_back=not charged, note=note)
+    elif order.state is OrderState.CHARGED and order.refunded < order.charged and not charged:
+        await _book_back(desk, order, note)
     else:
         raise NotNow(order.id, order.state)
+    return await desk.database.read(lambda connection: tracking.known(connection, order_id))
 
-    def body(connection: sqlite3.Connection) -> Order:
-        audit.write(connection, desk.now, admin_id, "order.resolve", order_id=order_id, charged=charged)
-        return tracking.known(connection, order_id)
 
-    return await desk.transact(body)
+def is_for_an_admin(desk: Desk, order: Order) -> bool:
+    """Whether an admin may decide about an order; one that is asked for again under its key will tell by itself.
+
+    To decide while such an answer is on its way could give a number up that was paid.
+    """
+    return order.needs_admin or (order.state is OrderState.UNKNOWN and not _is_repeatable(desk, order))
 
 
 async def miss(desk: Desk, order: Order) -> None:
@@ -206,18 +217,20 @@ async def _refresh_others(desk: Desk) -> bool:
 
 async def _act(desk: Desk, order: Order, balance: int, age: float, *, all_seen: bool) -> None:
     since = desk.now - _LONGEST_LIFE
+    late = (order.sent_at or 0) - GRACE_SECONDS * 1000
 
     def look(connection: sqlite3.Connection) -> tuple[bool, bool]:
-        return ledger.refunded_after(connection, order.id), orders.any_out_of_sight(connection, order.id, since)
+        out_of_sight = orders.any_out_of_sight(connection, order.id, since)
+        return ledger.refunded_after(connection, order.id), out_of_sight or ledger.refunded_since(connection, late)
 
-    moved, out_of_sight = await desk.database.read(look)
+    moved, hidden = await desk.database.read(look)
     verdict = judge(
         before=order.balance_before,
         now=balance,
         price=order.price,
         age_seconds=age,
         moved=moved,
-        blurred=out_of_sight or not all_seen,
+        blurred=hidden or not all_seen,
     )
     if verdict is Verdict.CHARGED:
         await _settle(desk, order)
@@ -227,7 +240,7 @@ async def _act(desk: Desk, order: Order, balance: int, age: float, *, all_seen: 
         await _ask_admin(desk, order, balance)
 
 
-async def _settle(desk: Desk, order: Order) -> None:
+async def _settle(desk: Desk, order: Order, note: tracking.Note = tracking.no_note) -> None:
     """It was paid: the money is spent, and its number can only be found in SMSCode's dashboard."""
 
     def body(connection: sqlite3.Connection) -> None:
@@ -239,12 +252,13 @@ async def _settle(desk: Desk, order: Order) -> None:
         outbox.put(connection, tracking.notice(order, NoticeKind.CHARGED, "charged"), now)
         desk.alert(connection, f"{order.id}:charged", what="charged", order=order.id)
         audit.write(connection, now, audit.DESK, "order.charged", order_id=order.id, price=order.price)
+        note(connection)
 
     await desk.transact(body)
 
 
-async def _release_cleared(desk: Desk, order: Order) -> None:
-    await creating.release(desk, order, creating.NOT_PLACED, tell=True)
+async def _release_cleared(desk: Desk, order: Order, note: tracking.Note = tracking.no_note) -> None:
+    await creating.release(desk, order, creating.NOT_PLACED, tell=True, note=note)
 
 
 async def _ask_admin(desk: Desk, order: Order, balance: int) -> None:
@@ -256,7 +270,22 @@ async def _ask_admin(desk: Desk, order: Order, balance: int) -> None:
     await desk.transact(body)
 
 
-async def _end_missing(desk: Desk, order: Order, *, refund: bool) -> None:
+async def _book_back(desk: Desk, order: Order, note: tracking.Note) -> None:
+    """The money of an order whose number was never learned came back: somebody has canceled it in the dashboard."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        current = tracking.known(connection, order.id)
+        if current.state is not OrderState.CHARGED or current.refunded == current.charged:
+            return
+        back = ledger.refund(connection, order.id, "resolved by an admin", desk.now)
+        facts = {"refunded": back, "assumed": 0, "code": 0}
+        outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "ended", facts), desk.now)
+        note(connection)
+
+    await desk.transact(body)
+
+
+async def _end_missing(desk: Desk, order: Order, note: tracking.Note, *, refund: bool) -> None:
     def body(connection: sqlite3.Connection) -> None:
         if not (_unchanged(connection, order, order.state) and tracking.known(connection, order.id).needs_admin):
             return  # SMSCode shows it again, and knows better
@@ -266,6 +295,7 @@ async def _end_missing(desk: Desk, order: Order, *, refund: bool) -> None:
         orders.mark_ended(connection, order.id, state, now)
         facts = {"refunded": back, "assumed": 0, "code": int(orders.latest_sms(connection, order.id) is not None)}
         outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "ended", facts), now)
+        note(connection)
 
     await desk.transact(body)
 

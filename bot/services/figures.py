@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bot.clock import moment
 from bot.domain.limits import LimitName
 from bot.services.desk import Desk
 from storage import backup, inbox, ledger, members, orders, outbox, settings
@@ -87,7 +88,7 @@ def _show_surroundings(desk: Desk) -> None:
     show("database_bytes", "Size of the database", sum(file.stat().st_size for file in files if file.exists()))
     show("disk_free_bytes", "Room left where the database is", shutil.disk_usage(desk.database.path.parent).free)
     folder = desk.settings.backup.folder_of(desk.database.path)
-    newest = backup.newest(folder)
+    newest = backup.newest(folder, moment(desk.clock))
     made_at = newest.timestamp() if newest else 0.0
     show("backup_timestamp_seconds", "When the newest backup was made; 0: there is none", made_at)
 

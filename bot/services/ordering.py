@@ -18,6 +18,7 @@ from bot.domain.errors import (
     AccountBusy,
     ApprovalNeeded,
     BalanceTooLow,
+    LimitReached,
     NothingOnOffer,
     NotNow,
     NotOffered,
@@ -30,6 +31,7 @@ from bot.domain.errors import (
     UnknownName,
     WrongUsage,
 )
+from bot.domain.limits import LimitName
 from bot.domain.orders import Offer, OrderState, Policy
 from bot.services import approvals, creating, evidence, spending, tracking
 from bot.services.catalog import fold
@@ -457,8 +459,26 @@ async def again(desk: Desk, order: Order, command: OrderCommand) -> Order:
     """
     placed = await desk.database.read(lambda connection: orders.by_command(connection, command.key))
     if placed is None and not order.state.ended:
+        await _check_room(desk, order, command.member_id)
         await _make_way(desk, order, command.member_id)
     return await place(desk, command)
+
+
+async def _check_room(desk: Desk, order: Order, member_id: int) -> None:
+    """Whether another order at the price of this one would be let through, before this one is given up for it.
+
+    Raises:
+        LimitReached, OrderingPaused, OrderingBanned, NotPermitted: and nothing has changed.
+    """
+    await desk.database.read(lambda connection: creating.check_may_order(desk, connection, member_id))
+    state = await spending.statement(desk, member_id)
+    if order.price > state.per_order:
+        raise LimitReached(LimitName.PER_ORDER, state.per_order, state.per_order, order.price)
+    comes_back = order.state is OrderState.WAITING and order.window == desk.calendar.window
+    back = order.charged - order.refunded if comes_back else 0
+    for budget in state.budgets:
+        if budget.left + back < order.price:
+            raise LimitReached(budget.name, budget.cap, budget.left, order.price, budget.resets_at)
 
 
 async def _make_way(desk: Desk, order: Order, member_id: int) -> None:

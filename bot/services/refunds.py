@@ -85,8 +85,8 @@ async def look_into(desk: Desk) -> None:
         await desk.transact(lambda connection: _keep(connection, rest))
 
 
-async def close(desk: Desk, order: Order, *, came_back: bool) -> None:
-    """Book the answer to an open refund and tell the member."""
+async def close(desk: Desk, order: Order, *, came_back: bool, note: tracking.Note = tracking.no_note) -> None:
+    """Book the answer to an open refund and tell the member; whoever has decided it leaves a `note`."""
 
     def body(connection: sqlite3.Connection) -> None:
         if not tracking.known(connection, order.id).refund_open:
@@ -94,8 +94,10 @@ async def close(desk: Desk, order: Order, *, came_back: bool) -> None:
         now = desk.now
         back = ledger.refund(connection, order.id, "expired", now) if came_back else 0
         orders.mark_refund_open(connection, order.id, is_open=False)
-        outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "refund", {"refunded": back, "late": 1}), now)
+        facts = {"refunded": back, "late": 1, "decided": int(note is not tracking.no_note)}
+        outbox.put(connection, tracking.notice(order, NoticeKind.ENDED, "refund", facts), now)
         audit.write(connection, now, audit.DESK, "order.refund", order_id=order.id, refunded=back)
+        note(connection)
 
     await desk.transact(body)
 

@@ -106,7 +106,7 @@ def _warning(desk: Desk, order: Order, crossing: Crossing, chat_id: int, thread_
         kind=NoticeKind.LIMIT,
         chat_id=chat_id,
         thread_id=thread_id,
-        dedupe_key=f"limit:{crossing.owner}:{crossing.period}:{crossing.level}:{chat_id}",
+        dedupe_key=f"limit:{crossing.owner}:{crossing.period}:{crossing.level}:{crossing.cap}:{chat_id}",
         facts={
             "owner": crossing.owner,
             "limit": crossing.name,

@@ -2,11 +2,21 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from bot.domain.access import Member, Role
-from bot.domain.errors import AbuseGuard, CancelTooEarly, LimitReached, NoSuchOrder, NotCanceled, NotNow, SmsError
+from bot.domain.errors import (
+    AbuseGuard,
+    ApiError,
+    CancelTooEarly,
+    LimitReached,
+    NoSuchOrder,
+    NotCanceled,
+    NotNow,
+    NotSent,
+    SmsError,
+)
 from bot.domain.limits import LimitName
 from bot.domain.notices import Notice, NoticeKind, Urgency
 from bot.domain.orders import Observed, OrderState, RemoteOrder, observe
@@ -17,6 +27,17 @@ from storage import audit, ledger, members, orders, outbox, settings
 from storage.orders import Order
 
 log = logging.getLogger(__name__)
+
+_CANCEL_REFUSED: Final = "order.cancel_refused"
+"""The audit's word for a cancel that did not happen: it uses none of its member's cancels up."""
+
+Note = Callable[[sqlite3.Connection], None]
+"""What else is written down in the transaction that decides about an order, if it does decide."""
+
+
+def no_note(_: sqlite3.Connection) -> None:
+    """Nothing else."""
+
 
 _TRY_CANCEL_AGAIN: Final = 10_000
 """Milliseconds until a cancel that came too early is tried again, where SMSCode does not say from when it may be."""
@@ -167,15 +188,28 @@ async def cancel(desk: Desk, order: Order, actor_id: int) -> Order:
     except SmsError:
         desk.signals.watch.set()
     if failure is not None and not order.state.ended:
-        if isinstance(failure, AbuseGuard):
-            guarded = failure
-            await desk.transact(lambda connection: guard.begin(desk, connection, guarded))
+        await _note_refusal(desk, order, actor_id, failure)
         raise NotCanceled(order.id, failure, order.allowed.cancel_from if order.allowed else None) from failure
     return order
 
 
-async def cancel_later(desk: Desk, order: Order, actor_id: int) -> Order:
+async def _note_refusal(desk: Desk, order: Order, actor_id: int, failure: SmsError) -> None:
+    """Write down that a cancel did not happen; of one without a clear answer nobody knows that."""
+
+    def body(connection: sqlite3.Connection) -> None:
+        if isinstance(failure, AbuseGuard):
+            guard.begin(desk, connection, failure)
+        if isinstance(failure, ApiError | NotSent):
+            reason = str(failure)[:200]
+            audit.write(connection, desk.now, actor_id, _CANCEL_REFUSED, order_id=order.id, reason=reason)
+
+    await desk.transact(body)
+
+
+async def cancel_later(desk: Desk, order: Order, actor_id: int, *, not_before: int = 0) -> Order:
     """Have the desk cancel an order by itself as soon as SMSCode allows it, unless an SMS comes first.
+
+    `not_before` (unix milliseconds) is for a try that SMSCode, by its own clock, has called too early.
 
     Raises:
         NotNow: it is not waiting for an SMS any more.
@@ -185,7 +219,7 @@ async def cancel_later(desk: Desk, order: Order, actor_id: int) -> Order:
         current = known(connection, order.id)
         if current.state is not OrderState.WAITING:
             raise NotNow(current.id, current.state)
-        orders.cancel_later(connection, current.id, _cancel_from(current, desk.now))
+        orders.cancel_later(connection, current.id, max(not_before, _cancel_from(current, desk.now)))
         audit.write(connection, desk.now, actor_id, "order.cancel_later", order_id=current.id)
         outbox.put(connection, notice(current, NoticeKind.CARD, f"card:later:{desk.now}"), desk.now)
         return known(connection, current.id)
@@ -206,7 +240,7 @@ async def cancel_as_planned(desk: Desk, order: Order) -> Order:
         return await cancel(desk, order, order.member_id)
     except NotCanceled as error:
         if isinstance(error.reason, CancelTooEarly):
-            return await cancel_later(desk, order, audit.DESK)
+            return await cancel_later(desk, order, audit.DESK, not_before=desk.now + _TRY_CANCEL_AGAIN)
         facts: dict[str, str | int | None] = {"reason": str(error.reason)[:200]}
     except LimitReached as error:
         facts = {"most": error.cap}
@@ -265,7 +299,8 @@ def _note_cancel(desk: Desk, connection: sqlite3.Connection, order: Order, actor
             LimitName.CANCELS_PER_DAY
         ]
         begins = round(calendar.day_begins.timestamp() * 1000)
-        if audit.count(connection, actor_id, "order.cancel", begins) >= most:
+        refused = audit.count(connection, actor_id, _CANCEL_REFUSED, begins)
+        if audit.count(connection, actor_id, "order.cancel", begins) - refused >= most:
             raise LimitReached(LimitName.CANCELS_PER_DAY, most, 0, 1, calendar.day_ends)
     audit.write(connection, desk.now, actor_id, "order.cancel", order_id=order.id)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -172,6 +173,8 @@ class Courier:
         if isinstance(outcome, Unreachable) and notice.kind in _TRIED_ON and is_young:
             if notice.kind is NoticeKind.CODE:
                 await self._desk.insist(lambda connection: self._tell_held(connection, notice, outcome.reason))
+            elif notice.chat_id == self._desk.settings.access.admin_chat:
+                await self._desk.insist(lambda connection: self._copy(connection, notice))
             # Whoever has not opened a chat with the bot yet, or has blocked it for a while, hears of it afterwards.
             await self._postpone(letter, TryLater(_TRIED_EVERY, outcome.reason))
             return
@@ -220,17 +223,21 @@ class Courier:
         self._desk.alert(
             connection, f"elsewhere:{notice.dedupe_key}", what="code_elsewhere", order=notice.order_id, reason=reason
         )
-        for chat_id in self._desk.admin_chats(connection):
-            if chat_id != notice.chat_id:
-                copy = Notice(
-                    notice.kind,
-                    chat_id,
-                    f"admins:{chat_id}:{notice.dedupe_key}",
-                    order_id=notice.order_id,
-                    revision=notice.revision,
-                    urgency=notice.urgency,
-                )
-                outbox.put(connection, copy, self._desk.now)
+        self._copy(connection, notice)
+
+    def _copy(self, connection: sqlite3.Connection, notice: Notice) -> None:
+        """The same to the admins: where they read, or to each in private if that is the chat that does not take it."""
+        private = [admin.user_id for admin in members.admins(connection)]
+        chats = self._desk.admin_chats(connection)
+        for chat_id in {*(private if notice.chat_id in chats else chats)} - {notice.chat_id}:
+            copy = replace(
+                notice,
+                chat_id=chat_id,
+                thread_id=None,
+                dedupe_key=f"admins:{chat_id}:{notice.dedupe_key}",
+                command=None,
+            )
+            outbox.put(connection, copy, self._desk.now)
 
     async def _wait_seconds(self) -> float:
         due = await self._desk.database.read(outbox.next_due)

@@ -170,7 +170,7 @@ class Watcher:
         interval = self._desk.settings.polling.interval
         for place, order in enumerate(fresh):
             in_list = self._desk.sms.shows_all_live and order.phone_number is not None
-            due = math.inf if in_list else now + interval * (place + 1) / len(fresh)
+            due = self._ends_at(order) if in_list else now + interval * (place + 1) / len(fresh)
             self._watches[order.id] = self._by_remote_id[order.remote_id or ""] = _Watch(order, due, interval)
             self._plan_due = 0.0
 
@@ -312,7 +312,7 @@ class Watcher:
 
     def _is_listed(self, watch: _Watch) -> None:
         if not watch.listed:
-            watch.listed, watch.due = True, math.inf
+            watch.listed, watch.due = True, self._ends_at(watch.order)
         self._seen(watch)
         if self._is_to_end(watch.order):
             watch.due = self._desk.clock.monotonic()
@@ -448,7 +448,7 @@ class Watcher:
     def _next_look(self, watch: _Watch, last: float) -> float:
         """When an order is next read by itself: never, while the list shows all there is to see of it."""
         if self._desk.sms.shows_all_live and watch.listed and watch.order.phone_number is not None:
-            return math.inf
+            return self._ends_at(watch.order)
         return min(last + self._interval(watch), self._ends_at(watch.order))
 
     def _ends_at(self, order: Order) -> float:

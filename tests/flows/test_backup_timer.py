@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import moment
 from bot.sandbox.bot_api import ADA, OMAR
 from storage.backup import file_name, newest, restore, rotate
 from tests.scene import open_scene
@@ -19,7 +20,7 @@ async def test_a_backup_is_made_when_one_is_due_and_by_command(tmp_path: Path) -
         scene.sms.arrive(order.id, "482913")
         await scene.hears("482913", OMAR)
         await scene.until(lambda: bool(list(folder.glob("*.sqlite3"))), patience=12)
-        made = newest(folder)
+        made = newest(folder, moment(scene.clock))
         assert made is not None
         assert abs(scene.clock.now() - made.timestamp()) < 600
         await scene.ask(ADA, "/backup", "A backup is made and checked")
@@ -58,6 +59,17 @@ def test_the_oldest_go_first_and_nothing_else_goes(tmp_path: Path, present: int,
     others = ["otpdesk-mine.sqlite3", "notes.txt", "otpdesk-20260101-000000.sqlite3.gz", "desk.sqlite3"]
     for name in [*names, *others]:
         (tmp_path / name).touch()
-    assert rotate(tmp_path, keep) == left
+    now = start + timedelta(days=30)
+    assert rotate(tmp_path, keep, now) == left
     assert {path.name for path in tmp_path.iterdir()} == {*names[present - left :], *others}
-    assert newest(tmp_path / "nowhere") is None
+    assert newest(tmp_path / "nowhere", now) is None
+
+
+def test_what_a_wrong_clock_has_dated_goes_before_the_oldest(tmp_path: Path) -> None:
+    now = datetime(2026, 12, 30, tzinfo=UTC)
+    past = [file_name(now - timedelta(days=days)) for days in (1, 2)]
+    for name in [*past, file_name(now + timedelta(days=365))]:
+        (tmp_path / name).touch()
+    assert newest(tmp_path, now) == now - timedelta(days=1)
+    assert rotate(tmp_path, 2, now) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {*past}

@@ -284,7 +284,7 @@ def test_the_rotation_takes_what_killed_backups_left_and_nothing_that_is_written
     written.write_bytes(b"half a copy so far")
     with written.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert rotate(tmp_path, keep=1) == 0
+        assert rotate(tmp_path, keep=1, now=NOW) == 0
     assert list(tmp_path.iterdir()) == [written]
 
 

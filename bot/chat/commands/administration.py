@@ -6,7 +6,6 @@ from bot.chat import keyboards, parsing, texts
 from bot.chat.keyboards import Press, Row
 from bot.chat.visit import Visit
 from bot.domain.errors import WrongUsage
-from bot.domain.orders import OrderState
 from bot.services import access, backups, evidence, tracking
 from bot.services import status as desk_status
 
@@ -91,7 +90,7 @@ async def resolve(visit: Visit) -> None:
 async def _show_evidence(visit: Visit, number: int) -> None:
     order = await tracking.find(visit.desk, visit.member, number)
     known = await desk_status.evidence_of(visit.desk, order)
-    open_question = order.state is OrderState.UNKNOWN or order.needs_admin
+    open_question = evidence.is_for_an_admin(visit.desk, order)
     rows: list[Row] = [
         [
             keyboards.command("It was charged", "resolve", f"{number} charged", keyboards.DANGER),
