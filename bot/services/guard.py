@@ -38,8 +38,8 @@ def ends_at(connection: sqlite3.Connection, now: int) -> int | None:
     """When new orders open again (unix seconds), or None while nothing stops them; `now` is unix milliseconds."""
     until = settings.get(connection, settings.GUARDED)
     left = int(until) * 1000 - now if until is not None else 0
-    # What is further away than any guard lasts was written by a clock that was wrong.
-    return int(until or 0) if 0 < left <= _LONGEST * 1000 else None
+    # What is further away than any guard lasts, and a little more, was written by a clock that was wrong.
+    return int(until or 0) if 0 < left <= _LONGEST * 1000 + 60_000 else None
 
 
 def check(connection: sqlite3.Connection, now: int) -> None:

@@ -28,7 +28,7 @@ async def test_the_group_reads_where_the_code_went_and_never_the_code(discreet: 
     scene.sms.arrive(scene.remote_id, code="847291")
     code = await scene.hears("847291", OMAR)
     assert "Copy code" in code.button_texts
-    await scene.until(lambda: "The code went to Omar in private." in card.text)
+    await scene.until(lambda: "The code goes to Omar in private, as another SMS to this number would." in card.text)
     assert not any("847291" in said for said in scene.said_by_bot(TEAM_CHAT))
 
     scene.say(OMAR, "/cancel", reply_to=code.message_id)

@@ -82,13 +82,13 @@ async def test_a_planned_cancel_that_fails_is_told_and_the_order_goes_on(tmp_pat
 async def test_a_planned_cancel_beyond_the_members_cancels_of_the_day_is_told_and_not_made(tmp_path: Path) -> None:
     clock = FastClock(SPEED, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, cancel_window=40.0)
-    limits = {"cancels_per_day": 2}
+    limits = {"cancels_per_day": 1}
     async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", limits=limits) as scene:
         order = await scene.order()
         await plan_a_cancel(scene, 1)
-        await scene.ask(ADA, f"/limit {OMAR} cancels_per_day 1", "1")
+        await scene.ask(ADA, f"/limit {OMAR} cancels_per_day 0", "0")
         tried = cancels(scene)
-        await scene.hears("#1 is not canceled as planned: you have reached your limit of cancels per day (1)", OMAR)
+        await scene.hears("#1 is not canceled as planned: you have reached your limit of cancels per day (0)", OMAR)
         assert cancels(scene) == tried
         assert order.live
         await scene.reconcile()

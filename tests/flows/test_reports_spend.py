@@ -111,9 +111,9 @@ async def test_without_a_picture_the_numbers_still_come(
 
 
 async def test_wrong_periods_lead_to_right_ones_and_only_admins_see_money_of_others(scene: Scene) -> None:
-    nothing = await scene.ask(ADA, "/spend yesterday", "Nothing was ordered in Fri 13 Mar 2026.")
+    nothing = await scene.ask(ADA, "/spend yesterday", "Nothing was ordered on Fri 13 Mar 2026.")
     assert "photo" not in nothing.body
-    await scene.ask(ADA, "/export yesterday", "No orders in Fri 13 Mar 2026.")
+    await scene.ask(ADA, "/export yesterday", "No orders on Fri 13 Mar 2026.")
     corrected = await scene.ask(ADA, "/spend yesterdy member", "Did you mean yesterday, saturday?")
     scene.press(ADA, corrected, "/spend yesterday member")
     await scene.hears("Nothing was ordered", ADA)
