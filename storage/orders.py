@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +16,20 @@ OPEN: Final = "state IN ('reserved', 'sent', 'unknown', 'waiting', 'received')"
 """What the index of open orders covers, word for word: a query that also says this reads no order of the past."""
 _RECENT: Final = 2000
 """Orders that tell what a team uses most."""
+
+
+_BETWEEN_COUNTRIES: Final = "\n"
+"""No name of a country holds a line break; some hold a comma."""
+
+
+def listed(countries: Sequence[str]) -> str:
+    """The countries of a request, in order, as one text."""
+    return _BETWEEN_COUNTRIES.join(countries)
+
+
+def countries_of(text: str) -> tuple[str, ...]:
+    """The countries that such a text lists."""
+    return tuple(text.split(_BETWEEN_COUNTRIES)) if text else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from bot.services.spending import Budget, Statement
 from bot.services.status import Evidence, Status
 from storage.approvals import Approval
 from storage.members import AccessRequest
-from storage.orders import Order
+from storage.orders import Order, countries_of
 
 Facts = Mapping[str, str | int | None]
 
@@ -1310,7 +1310,7 @@ def _why_this_one(order: Order, facts: Facts) -> str:
     sold_out, instead = int(facts.get("sold_out") or 0), facts.get("instead")
     if instead:
         return f"“{escape(instead)}”, which was chosen before, is not to be had now, so this is what there is."
-    first = order.countries.split(",")[0]
+    first = countries_of(order.countries)[0]
     if order.country != first:
         priced = "" if order.max_price is None else " at that price"
         return f"{escape(first)} had nothing left{priced}, so this is {escape(order.country)}."

@@ -6,6 +6,7 @@ from bot.domain.errors import AlreadyAnswered, ApprovalNeeded, PriceNotAgreed, P
 from bot.services import approvals, ordering, tracking
 from bot.services.desk import Desk
 from bot.services.ordering import OrderCommand
+from storage import orders
 from storage.approvals import Approval, ApprovalState
 from storage.orders import Order
 
@@ -45,7 +46,7 @@ def command_of(approval: Approval) -> OrderCommand:
         chat_id=approval.chat_id,
         thread_id=approval.thread_id,
         platform=approval.platform,
-        countries=tuple(approval.countries.split(",")),
+        countries=orders.countries_of(approval.countries),
         max_price=approval.max_price,
         note=approval.note,
         operator=approval.operator,
@@ -59,7 +60,7 @@ def command_of(approval: Approval) -> OrderCommand:
 
 async def _place(desk: Desk, approval: Approval) -> Order:
     # The price that was approved is compared with one of now, not with one that was kept from then.
-    for country in approval.countries.split(","):
+    for country in orders.countries_of(approval.countries):
         desk.catalog.forget(country, approval.platform)
     return await ordering.place(desk, command_of(approval))
 

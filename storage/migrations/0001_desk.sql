@@ -56,7 +56,7 @@ CREATE TABLE orders (
   chat_id         INTEGER NOT NULL,
   thread_id       INTEGER,
   platform        TEXT NOT NULL,
-  countries       TEXT NOT NULL,              -- as asked for, in order, separated by commas
+  countries       TEXT NOT NULL,              -- as asked for, in order, one a line
   max_price       INTEGER,
   note            TEXT NOT NULL DEFAULT '',
   state           TEXT NOT NULL CHECK (state IN ('reserved', 'sent', 'unknown', 'refused', 'waiting', 'received',

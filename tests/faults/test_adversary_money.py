@@ -238,3 +238,15 @@ async def test_the_guard_of_a_clock_that_was_wrong_ends_once_it_is_right(tmp_pat
         sms.guard = AbuseGuard(None, 60.0)  # it is over
         scene.clock.jump(600)
         await scene.ask(OMAR, "/order whatsapp vn", "📱")
+
+
+async def test_a_country_whose_name_holds_a_comma_can_be_approved_and_asked_for_again(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, limits={"approve_above": 0}) as scene:
+        scene.sms.set_product("korea, south", "whatsapp", 3000, 5)
+        scene.say(OMAR, "/order whatsapp korea")
+        await scene.hears("Request 1", ADA, anew=False)
+        await scene.ask(ADA, "/approve 1", "Approved. #1")
+        await scene.hears("📱", OMAR, anew=False)
+        scene.say(OMAR, "/again 1")
+        asked = await scene.hears("Request 2", ADA)
+        assert "korea, south" in asked.text

@@ -89,7 +89,7 @@ def request(member_id: int = ANA, key: str | None = None) -> orders.Request:
         chat_id=GROUP,
         thread_id=7,
         platform="whatsapp",
-        countries="indonesia,us",
+        countries="indonesia\nus",
         max_price=5000,
         note="test run 12",
     )

@@ -31,7 +31,7 @@ def test_a_request_comes_back_as_it_went_in_and_once_a_round(connection: sqlite3
     assert (first.member_id, first.price, first.state, first.order_key) == (ANA, 5000, ApprovalState.OPEN, "root-ok1")
     assert (first.platform, first.countries, first.note, first.thread_id) == (
         "whatsapp",
-        "indonesia,us",
+        "indonesia\nus",
         "test run 12",
         7,
     )

@@ -124,7 +124,7 @@ def _command_of(visit: Visit) -> OrderCommand:
         chat_id=visit.chat_id,
         thread_id=visit.thread_id,
         platform=text["platform"],
-        countries=tuple(filter(None, text["country"].split(","))),
+        countries=orders.countries_of(text["country"]),
         note=text["note"],
         operator=text["operator"],
         product=text["product"],
@@ -137,7 +137,7 @@ def _command_of(visit: Visit) -> OrderCommand:
 def _facts_of(command: OrderCommand) -> dict[str, str | int | None]:
     return {
         "platform": command.platform,
-        "country": ",".join(command.countries),
+        "country": orders.listed(command.countries),
         "note": command.note,
         "operator": command.operator,
         "product": command.product,
