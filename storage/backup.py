@@ -111,6 +111,8 @@ def back_up(database: Path, target: Path, identity: str, now: datetime) -> None:
         DatabaseUnusable: there is no database of this desk to copy. FileExistsError: `target` is there already.
         OSError: `target` cannot be written.
     """
+    if not database.exists():
+        raise DatabaseUnusable(f"{database} is not there yet; the desk makes it at its first start")
     if target.exists():
         raise FileExistsError(f"{target} is there already; name another file")
     try:
@@ -134,7 +136,9 @@ def restore(backup: Path, database: Path, identity: str, now: datetime) -> Path 
         BackupUnusable: it is damaged, not of this desk, or of a newer one. DatabaseInUse: the desk runs.
         DatabaseUnusable, OSError: the place of the database cannot be written.
     """
-    if database.exists() and backup.exists() and backup.samefile(database):
+    if not backup.exists():
+        raise BackupUnusable(f"{backup}: there is no such file")
+    if database.exists() and backup.samefile(database):
         raise BackupUnusable(f"{backup} is the database itself; name a backup of it")
     with contextlib.ExitStack() as stack:
         try:

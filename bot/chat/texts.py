@@ -9,6 +9,7 @@ from datetime import date, datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
+from bot.chat.audit_words import AUDIT_WORDS
 from bot.chat.wording import country_flag, day_and_time, format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
@@ -51,6 +52,15 @@ _USAGE_NAMES: Mapping[LimitName, str] = {
 _BAR_CELLS = 10
 
 _LETTER_WORDS = {"pending": "waiting", "sending": "on their way", "dead": "given up"}
+
+_MOVES = {
+    ("free", "held"): "put aside",
+    ("held", "spent"): "paid",
+    ("held", "free"): "not needed after all",
+    ("spent", "free"): "came back",
+    ("free", "spent"): "paid beyond what was put aside",
+}
+"""What a movement of money is called, by the accounts that it leaves and reaches."""
 
 STATE_WORDS: Mapping[OrderState, str] = {
     OrderState.RESERVED: "being ordered",
@@ -131,7 +141,8 @@ def group_unknown() -> str:
 
 def help_page(rows: Sequence[tuple[str, str]], role: Role | None) -> str:
     lines = [f"{_ours(usage)}\n   {_ours(summary)}" for usage, summary in rows]
-    footer = "" if role is None else f"\n\nYou are {_a(role)}. More on one command: <code>/help order</code>"
+    example = "order" if role is not None and role.reaches(Role.OPERATOR) else "catalog"
+    footer = "" if role is None else f"\n\nYou are {_a(role)}. More on one command: <code>/help {example}</code>"
     return "\n".join(lines) + footer
 
 
@@ -665,14 +676,15 @@ def charged(order: Order) -> str:
 
 
 def orders_list(
-    orders: Sequence[Order], names: Mapping[int, str], me: int, zone: ZoneInfo, *, elsewhere: int = 0
+    orders: Sequence[Order], names: Mapping[int, str], me: Member, zone: ZoneInfo, *, elsewhere: int = 0
 ) -> str:
     """`elsewhere` counts those in other chats, where a group is shown only its own."""
     more = f"\n\n{elsewhere} more elsewhere; /orders in our private chat shows all." if elsewhere else ""
     if not orders:
         here = " here" if elsewhere else ""
-        return f"No live orders{here}. Start one with <code>/order whatsapp indonesia</code>{more}"
-    shown = [_listed(order, names, me, zone) for order in orders[:_MOST_ROWS]]
+        start = " Start one with <code>/order whatsapp indonesia</code>" if me.may(Role.OPERATOR) else ""
+        return f"No live orders{here}.{start}{more}"
+    shown = [_listed(order, names, me.user_id, zone) for order in orders[:_MOST_ROWS]]
     return _as_many_as_fit(shown, len(orders), "\n\n") + more
 
 
@@ -783,20 +795,21 @@ def evidence(known: Evidence, names: Mapping[int, str], zone: ZoneInfo) -> str:
         lines.append(f"Why: {escape(order.error)}")
     lines.append("")
     lines.extend(
-        f"{_when(from_milliseconds(entry.at), zone)} · {format_amount(entry.amount)} {entry.credit} → {entry.debit}"
-        f" · {escape(entry.reason)}"
+        f"{_when(from_milliseconds(entry.at), zone)} · {format_amount(entry.amount)} "
+        f"{_MOVES.get((entry.credit, entry.debit), f'{entry.credit} → {entry.debit}')} ({escape(entry.reason)})"
         for entry in known.entries
     )
     lines.append("")
     lines.extend(
-        f"{_when(from_milliseconds(line.at), zone)} · {escape(line.action)} by {_actor(line.actor_id, names)}"
+        f"{_when(from_milliseconds(line.at), zone)} · {_actor(line.actor_id, names)} "
+        f"{escape(AUDIT_WORDS.get(line.action, line.action))} #{order.id}"
         for line in known.lines
     )
     return _as_many_as_fit(lines, len(lines), "\n")
 
 
 def _actor(actor_id: int, names: Mapping[int, str]) -> str:
-    return "me" if actor_id == 0 else escape(names.get(actor_id, actor_id))
+    return "I" if actor_id == 0 else escape(names.get(actor_id, actor_id))
 
 
 def _known_amount(amount: int | None) -> str:

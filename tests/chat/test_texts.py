@@ -333,7 +333,7 @@ RENDERINGS: Mapping[str, Rendering] = {
     "cleared": in_every_state(texts.cleared),
     "charged": in_every_state(texts.charged),
     "orders_list": lambda nasty: [
-        texts.orders_list([an_order(nasty, state)] * 60, names, 1, ZONE, elsewhere=elsewhere)
+        texts.orders_list([an_order(nasty, state)] * 60, names, a_member(nasty), ZONE, elsewhere=elsewhere)
         for state in OrderState
         for names in ({BIGGEST_ID: nasty}, {})
         for elsewhere in (0, 10**6)

@@ -145,8 +145,8 @@ async def test_a_balance_that_proves_nothing_is_left_to_an_admin(scene: Scene) -
     held = await scene.ask(OMAR, "/whoami", "Rp 4.200 held")
     assert "Orders without a code: 1" in held.text
     known = await scene.ask(ADA, "/resolve 1", "Balance before: Rp 150.000 · now: Rp 500.000")
-    assert "Rp 4.200 free → held · hold" in known.text
-    assert "order.unclear by me" in known.text
+    assert "Rp 4.200 put aside (hold)" in known.text
+    assert "I had no clear answer about #1" in known.text
     await scene.ask(ADA, "/resolve 1 charged", "#1 is settled")
     await scene.hears("#1 was paid", OMAR)
     await scene.reconcile()

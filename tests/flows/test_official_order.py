@@ -38,6 +38,11 @@ async def test_from_the_order_to_done(scene: Scene) -> None:
     await scene.reconcile()
 
 
+async def test_help_lists_what_only_this_contract_has(scene: Scene) -> None:
+    page = await scene.ask(OMAR, "/help", "You are an operator")
+    assert all(command in page.text for command in ("/done", "/resend", "/reactivate"))
+
+
 async def test_watching_is_one_list_whatever_the_number_of_orders(scene: Scene) -> None:
     ordered = [await scene.order(f"whatsapp {country}") for country in ("id", "vn", "ph")]
     reads, lists = scene.sms.books.requests[READ], scene.sms.books.requests[ACTIVE]

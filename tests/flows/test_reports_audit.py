@@ -3,7 +3,7 @@
 import re
 import sqlite3
 
-from bot.chat.report_texts import AUDIT_WORDS
+from bot.chat.audit_words import AUDIT_WORDS
 from bot.sandbox.bot_api import ADA, OMAR
 from storage import audit
 from tests.house.source import modules, read

@@ -152,7 +152,7 @@ def with_books_that_disagree(path: Path) -> None:
         (scribbled_over, "malformed|damaged|disagree|disk image|missing"),
         (half_migrated, "something of that is missing; restore a backup"),
         (empty, "this file is empty"),
-        (gone, "unable to open"),
+        (gone, "there is no such file"),
         (garbage, "not a database"),
         (of_another_program, "another program"),
         (of_a_newer_desk, "newer otpdesk"),

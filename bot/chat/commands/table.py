@@ -23,7 +23,7 @@ Handler = Callable[[Visit], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `needed` is the least role that may use it."""
+    """One command. `needed` is the least role that may use it, `only` the one contract that has what it does."""
 
     name: str
     needed: Role
@@ -31,6 +31,7 @@ class Command:
     arguments: str
     summary: str
     examples: tuple[str, ...] = ()
+    only: str = ""
 
     @property
     def usage(self) -> str:
@@ -41,7 +42,8 @@ class Command:
 async def _help(visit: Visit) -> None:
     """`/help [command]`: what this person may do, or one command with examples."""
     wanted = parsing.clean(visit.text).removeprefix("/").casefold()
-    mine = for_role(visit.member.role)
+    spoken = visit.desk.sms.contract
+    mine = [command for command in for_role(visit.member.role) if not spoken or command.only in ("", spoken)]
     chosen = next((command for command in mine if command.name == wanted), None)
     if chosen is not None:
         await visit.answer(texts.help_on(chosen.usage, chosen.summary, chosen.examples or (f"/{chosen.name}",)))
@@ -116,10 +118,22 @@ COMMANDS: tuple[Command, ...] = (
         ("/again", "/again 17"),
     ),
     Command(
-        "done", Role.OPERATOR, ordering.done, "[order]", "finish an order whose code has done its work", ("/done 17",)
+        "done",
+        Role.OPERATOR,
+        ordering.done,
+        "[order]",
+        "finish an order whose code has done its work",
+        ("/done 17",),
+        only="official",
     ),
     Command(
-        "resend", Role.OPERATOR, ordering.resend, "[order]", "wait for one more SMS on the same number", ("/resend 17",)
+        "resend",
+        Role.OPERATOR,
+        ordering.resend,
+        "[order]",
+        "wait for one more SMS on the same number",
+        ("/resend 17",),
+        only="official",
     ),
     Command(
         "reactivate",
@@ -128,6 +142,7 @@ COMMANDS: tuple[Command, ...] = (
         "[order]",
         "rent the number of an ended order again; asks with its price first",
         ("/reactivate 17",),
+        only="official",
     ),
     Command("approvals", Role.APPROVER, approving.list_open, "", "orders that wait for somebody's yes"),
     Command(

@@ -64,4 +64,4 @@ async def list_orders(visit: Visit) -> None:
         rows = [row for order in live[:_MOST_WITH_BUTTONS] for row in keyboards.for_listed(order)]
     zone = visit.desk.settings.limits.zone
     elsewhere = len(known) - len(live)
-    await visit.answer(texts.orders_list(live, names, visit.member.user_id, zone, elsewhere=elsewhere), rows)
+    await visit.answer(texts.orders_list(live, names, visit.member, zone, elsewhere=elsewhere), rows)
