@@ -854,7 +854,7 @@ _ALERTS: Mapping[str, str] = {
     ),
     "charged": (
         "Order #{order} was charged, but its number never reached us. It is in the SMSCode dashboard: give its number "
-        "to the member there, or cancel it there."
+        "to the member there, or cancel it there and send /resolve {order} refunded."
     ),
     "decide": (
         "Order #{order} needs your word: the balance was {before} before it and is {balance} now, which proves "
