@@ -116,19 +116,34 @@ async def test_unused_orders_are_canceled_before_they_expire_also_where_webhooks
         assert [order.status for order in made] == [OrderStatus.CANCELLED] * 6
 
 
-@pytest.mark.parametrize("why", ["paused", "limit"])
-async def test_again_that_cannot_order_does_not_end_the_number_first(tmp_path: Path, why: str) -> None:
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        ("/pause stocktaking", "New orders are paused: stocktaking"),
+        (f"/limit {OMAR} daily 5000", "has only Rp 800 left"),
+        (f"/limit {OMAR} per_order 4199", "your limit per order is Rp 4.199"),
+        (f"/role {OMAR} viewer", "needs the role operator"),
+    ],
+)
+async def test_again_that_cannot_order_does_not_end_the_number_first(tmp_path: Path, order: str, why: str) -> None:
     async with open_scene(tmp_path) as scene:
-        order = await scene.order()
-        scene.sms.arrive(order.id, "314159")
+        number = await scene.order()
+        scene.sms.arrive(number.id, "314159")
         await scene.hears("314159", OMAR)
-        if why == "paused":
-            await scene.ask(ADA, "/pause stocktaking", "are stopped")
-        else:
-            await scene.ask(ADA, f"/limit {OMAR} daily 5000", "5.000")
-        await scene.ask(OMAR, "/again 1", "Nothing was charged")
+        await scene.ask(ADA, order, "")
+        await scene.ask(OMAR, "/again 1", why)
         await scene.settle()
-        assert order.live
+        assert number.live
+
+
+async def test_again_at_a_used_up_limit_lives_on_what_comes_back(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, limits={"daily": 4_200}) as scene:
+        first = await scene.order()
+        await scene.ask(OMAR, "/again 1", "#1 is canceled. Rp 4.200 came back.")
+        await scene.hears("📱", OMAR, anew=False)
+        await scene.until(lambda: len(scene.sms.books.orders) == 2)
+        assert not first.live
+        await scene.reconcile()
 
 
 async def test_a_planned_cancel_waits_for_a_server_whose_clock_is_behind(tmp_path: Path) -> None:
