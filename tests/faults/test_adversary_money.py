@@ -102,16 +102,20 @@ async def test_a_refund_that_shows_late_is_no_proof_that_the_next_order_was_not_
 
 
 async def test_unused_orders_are_canceled_before_they_expire_also_where_webhooks_are_proven(tmp_path: Path) -> None:
+    """Proven webhooks make lists rare, rarer than the moments in which an order may be canceled are long."""
     clock = FastClock(SPEED, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, refund_expired=False, order_lifetime=240.0)
-    rules, limits = {"cancel_before_expiry": 5}, {"active_orders": 50}
-    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official", ordering=rules, limits=limits) as scene:
+    rules, limits, polling = {"cancel_before_expiry": 20}, {"active_orders": 50}, {"interval": 20}
+    opening = open_scene(
+        tmp_path, sms=sms, clock=clock, contract="official", ordering=rules, limits=limits, polling=polling
+    )
+    async with opening as scene:
         for _ in range(3):
             scene.app.desk.webhooks.was_first()
         made = []
         for _ in range(6):
             made.append(await scene.order())
-            await clock.sleep(3.0)
+            await clock.sleep(10.0)
         await scene.until(lambda: not any(order.live for order in made))
         assert [order.status for order in made] == [OrderStatus.CANCELLED] * 6
 
