@@ -240,21 +240,40 @@ def _nameless(source: sqlite3.Connection, beside: Path) -> Iterator[sqlite3.Conn
 
 @contextlib.contextmanager
 def _passing(path: Path) -> Iterator[Path]:
-    """A new private file that is gone afterwards, unless it got another name; what a killed process left goes first.
+    """An empty private file that is gone afterwards, unless it got another name; what a killed process left goes first.
 
     Raises:
         FileExistsError: another process is at it.
     """
-    _clear(path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    descriptor = _taken(path)
     try:
-        _claim(descriptor, path)
         yield path
     finally:
         # The name may be another one's by now: ours was given away or deleted.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                _unlink(path)
+        if _is_called(descriptor, path):
+            _unlink(path)
+        os.close(descriptor)
+
+
+def _taken(path: Path) -> int:
+    """The file of that name, empty and locked; it is made if there is none.
+
+    Raises:
+        FileExistsError: another process has it.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
+        try:
+            _claim(descriptor, path)
+            if _is_called(descriptor, path):
+                _unlink_beside(path)
+                os.ftruncate(descriptor, 0)
+                os.fchmod(descriptor, _PRIVATE)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Whoever had it was done with it between the two: its name is free, or somebody else's.
         os.close(descriptor)
 
 
@@ -266,12 +285,26 @@ def _clear(path: Path) -> None:
     """
     with contextlib.suppress(FileNotFoundError), path.open("rb") as left:
         _claim(left.fileno(), path)
-        _unlink(path)
+        if _is_called(left.fileno(), path):
+            _unlink(path)
+
+
+def _is_called(descriptor: int, path: Path) -> bool:
+    """Whether that name is still this file's; while it is locked here, nobody else takes the name away."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _unlink(path: Path) -> None:
+    _unlink_beside(path)
+    path.unlink(missing_ok=True)
+
+
+def _unlink_beside(path: Path) -> None:
     # A journal that stayed behind would be played back into the next file of that name.
-    for ending in (*_BESIDE, ""):
+    for ending in _BESIDE:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
