@@ -62,7 +62,9 @@ covered: ## After coverage: fail unless every line and branch of what decides ab
 	@$(BIN)/coverage report --include="$(MONEY)" --fail-under=100
 
 prove: install ## The books against ten times as many made-up histories
-	@OTPDESK_EXAMPLES=2000 OTPDESK_STEPS=50 $(PYTEST) tests/storage -k TestBooks
+	@OTPDESK_EXAMPLES=2000 OTPDESK_STEPS=50 $(PYTEST) -q tests/storage -k TestBooks \
+		&& outcome=passed || outcome=FAILED; \
+		echo "books proof $$outcome: 2,000 histories of up to 50 steps against a plain model"; test $$outcome = passed
 
 crash: install ## Kill the desk KILLS=1000 times and look for what was lost
 	@$(BIN)/python -m tests.faults.crash --kills $(KILLS) --seed $(SEED) --contract $(CONTRACT)
