@@ -1323,7 +1323,7 @@ def _why_this_one(order: Order, facts: Facts) -> str:
     sold_out, instead = int(facts.get("sold_out") or 0), facts.get("instead")
     if instead:
         return f"“{escape(instead)}”, which was chosen before, is not to be had now, so this is what there is."
-    first = countries_of(order.countries)[0]
+    first = next(iter(countries_of(order.countries)), order.country)
     if order.country != first:
         priced = "" if order.max_price is None else " at that price"
         return f"{escape(first)} had nothing left{priced}, so this is {escape(order.country)}."
