@@ -1,6 +1,8 @@
-"""What the audit's actions are called where people read them."""
+"""The audit's lines where people read them: who it was, and what they did."""
 
 from collections.abc import Mapping
+
+from storage.audit import DESK
 
 AUDIT_WORDS: Mapping[str, str] = {
     "access.ask": "asked to come in",
@@ -50,4 +52,14 @@ AUDIT_WORDS: Mapping[str, str] = {
     "stock.watch": "watches for",
     "webhook.register": "registered the webhook",
 }
-"""What somebody did, by the audit's word for it; a new word is shown as it is."""
+"""What somebody did, by the audit's word for it."""
+
+
+def actor(actor_id: int, names: Mapping[int, str]) -> str:
+    """Who did something: the desk speaks of itself, and who has left the list is a number."""
+    return "I" if actor_id == DESK else names.get(actor_id, str(actor_id))
+
+
+def deed(action: str) -> str:
+    """What was done, in words; a new word of the audit is shown as it is."""
+    return AUDIT_WORDS.get(action, action)

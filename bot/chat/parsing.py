@@ -100,10 +100,16 @@ def parse_order_number(typed: str) -> int | None:
     text = clean(typed)
     if not text:
         return None
-    match = _ORDER.fullmatch(text)
-    if match is None:
+    number = number_in(text)
+    if number is None:
         raise WrongUsage(f"“{shortened(text)}” is no order number; write #17, or reply to the order's message")
-    return int(match["id"])
+    return number
+
+
+def number_in(text: str) -> int | None:
+    """`#17` or `17` as a number; anything else is None."""
+    match = _ORDER.fullmatch(text)
+    return int(match["id"]) if match else None
 
 
 def parse_role(typed: str) -> Role:

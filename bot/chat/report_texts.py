@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from bot.chat import texts
-from bot.chat.audit_words import AUDIT_WORDS
+from bot.chat.audit_words import actor, deed
 from bot.chat.texts import escape
 from bot.chat.wording import format_amount
 from bot.clock import from_milliseconds
@@ -15,7 +15,7 @@ from bot.domain.periods import Period
 from bot.services import plots
 from bot.services.easel import Plot
 from bot.services.reports import By, Report, Totals
-from storage.audit import DESK, Line
+from storage.audit import Line
 from storage.reports import Row, Told
 from storage.watches import Watch
 
@@ -176,8 +176,7 @@ def no_such_number(number: str) -> str:
 
 def _audit_line(told: Told, moment: datetime, names: Mapping[int, str], explained: set[int]) -> str:
     line = told.line
-    who = "I" if line.actor_id == DESK else escape(names.get(line.actor_id, line.actor_id))
-    pieces = [f"{moment:%H:%M} <b>{who}</b> {escape(AUDIT_WORDS.get(line.action, line.action))}"]
+    pieces = [f"{moment:%H:%M} <b>{escape(actor(line.actor_id, names))}</b> {escape(deed(line.action))}"]
     if line.subject is not None and line.subject != line.actor_id:
         pieces.append(f" {escape(names.get(line.subject, line.subject))}")
     if told.order is not None:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import singledispatch
 from zoneinfo import ZoneInfo
 
-from bot.chat.audit_words import AUDIT_WORDS
+from bot.chat.audit_words import actor, deed
 from bot.chat.wording import country_flag, day_and_time, format_amount, readable_number
 from bot.clock import from_milliseconds
 from bot.domain import errors
@@ -200,7 +200,7 @@ def limit_warning(facts: Facts, name: str, zone: ZoneInfo) -> str:
     used, cap = format_amount(int(facts["used"] or 0)), format_amount(int(facts["cap"] or 0))
     owner, resets = int(facts["owner"] or 0), facts.get("resets_at")
     whose = f"{mention(owner, name)}, your limit" if owner else "The team's limit"
-    words = LIMIT_WORDS[limit].removeprefix("for the team ")
+    words = _limit_of(limit)
     anew = f" It starts anew {_in_a_while(from_milliseconds(int(resets) * 1000), zone)}." if resets else ""
     if level >= 100:
         return f"⛔ {whose} {words} is used up: {used} of {cap}. Nothing more can be ordered under it.{anew}"
@@ -616,8 +616,8 @@ def not_canceled(order: Order, facts: Facts) -> str:
     """`facts` hold the member's cancels of a day where those are used up, else what SMSCode said."""
     most = facts.get("most")
     if most is not None:
-        limit = f"{LIMIT_WORDS[LimitName.CANCELS_PER_DAY]} ({most})"
-        return f"#{order.id} is not canceled as planned: you have reached your limit of {limit}. I keep watching it."
+        reached = _reached(LimitName.CANCELS_PER_DAY, int(most))
+        return f"#{order.id} is not canceled as planned: you have {reached}. I keep watching it."
     reason, again = escape(facts.get("reason")), f"/cancel {order.id}"
     return f"#{order.id} could not be canceled as planned: {reason}. I keep watching it; {again} tries once more."
 
@@ -801,15 +801,11 @@ def evidence(known: Evidence, names: Mapping[int, str], zone: ZoneInfo) -> str:
     )
     lines.append("")
     lines.extend(
-        f"{_when(from_milliseconds(line.at), zone)} · {_actor(line.actor_id, names)} "
-        f"{escape(AUDIT_WORDS.get(line.action, line.action))} #{order.id}"
+        f"{_when(from_milliseconds(line.at), zone)} · {escape(actor(line.actor_id, names))} "
+        f"{escape(deed(line.action))} #{order.id}"
         for line in known.lines
     )
     return _as_many_as_fit(lines, len(lines), "\n")
-
-
-def _actor(actor_id: int, names: Mapping[int, str]) -> str:
-    return "I" if actor_id == 0 else escape(names.get(actor_id, actor_id))
 
 
 def _known_amount(amount: int | None) -> str:
@@ -1093,10 +1089,10 @@ def _limit_reached(error: errors.LimitReached, zone: ZoneInfo) -> str:
     if error.name in COUNTS:
         if error.resets_at:
             anew = f"It starts anew {_in_a_while(error.resets_at, zone)}"
-            return f"You have reached your limit of {LIMIT_WORDS[error.name]} ({cap}). {anew}. Nothing changed."
+            return f"You have {_reached(error.name, error.cap)}. {anew}. Nothing changed."
         return (
-            f"You have reached your limit of {LIMIT_WORDS[error.name]} ({cap}). You can order again once a code has "
-            "come or one has ended: /orders. Nothing was charged."
+            f"You have {_reached(error.name, error.cap)}. You can order again once a code has come or one has ended: "
+            "/orders. Nothing was charged."
         )
     resets = f" It starts anew {_in_a_while(error.resets_at, zone)}." if error.resets_at else ""
     return (
@@ -1276,6 +1272,10 @@ def _bar(usage: Usage, cap: int) -> str:
     full = _BAR_CELLS if usage.used >= cap else min(_BAR_CELLS - 1, -(-usage.used * _BAR_CELLS // cap))
     held = 0 if not usage.held else full if not usage.spent else min(full, max(1, full * usage.held // usage.used))
     return "█" * (full - held) + "▒" * held + "░" * (_BAR_CELLS - full)
+
+
+def _reached(name: LimitName, cap: int) -> str:
+    return f"reached your limit of {LIMIT_WORDS[name]} ({limit_value(name, cap)})"
 
 
 def _limit_of(name: LimitName) -> str:

@@ -31,16 +31,15 @@ log = logging.getLogger(__name__)
 _CANCEL_REFUSED: Final = "order.cancel_refused"
 """The audit's word for a cancel that did not happen: it uses none of its member's cancels up."""
 
+_TRY_CANCEL_AGAIN: Final = 10_000
+"""Milliseconds until a cancel that came too early is tried again, where SMSCode does not say from when it may be."""
+
 Note = Callable[[sqlite3.Connection], None]
 """What else is written down in the transaction that decides about an order, if it does decide."""
 
 
 def no_note(_: sqlite3.Connection) -> None:
     """Nothing else."""
-
-
-_TRY_CANCEL_AGAIN: Final = 10_000
-"""Milliseconds until a cancel that came too early is tried again, where SMSCode does not say from when it may be."""
 
 
 async def record(desk: Desk, order_id: int, remote: RemoteOrder, asked_at: int | None = None) -> Order:

@@ -13,7 +13,7 @@ from bot.services import backups, evidence
 from bot.services.evidence import GRACE_SECONDS
 from storage import audit, backup, ledger
 from tests.clocks import FastClock, JumpyClock
-from tests.scene import NOON, SPEED, Scene, open_hurried_scene, open_scene
+from tests.scene import HURRY, NOON, SPEED, Scene, open_hurried_scene, open_scene
 
 NADIA = 2004
 CREATES = "POST /v1/orders"
@@ -38,8 +38,9 @@ async def test_a_code_whose_group_is_the_admins_chat_still_reaches_somebody(tmp_
         else:
             scene.telegram.remove_bot(OMAR, TEAM_CHAT)
         scene.sms.arrive(scene.remote_id, code="847291")
-        await scene.settle(4)
-        assert any("847291" in said for chat in scene.telegram.chats for said in scene.said_by_bot(chat))
+        await scene.until(
+            lambda: any("847291" in said for chat in scene.telegram.chats for said in scene.said_by_bot(chat))
+        )
 
 
 async def test_an_answer_that_comes_while_an_admin_decides_is_not_thrown_away(
@@ -121,7 +122,7 @@ async def test_unused_orders_are_canceled_before_they_expire_also_where_webhooks
 
 
 @pytest.mark.parametrize(
-    ("order", "why"),
+    ("deed", "why"),
     [
         ("/pause stocktaking", "New orders are paused: stocktaking"),
         (f"/limit {OMAR} daily 5000", "has only Rp 800 left"),
@@ -129,12 +130,12 @@ async def test_unused_orders_are_canceled_before_they_expire_also_where_webhooks
         (f"/role {OMAR} viewer", "needs the role operator"),
     ],
 )
-async def test_again_that_cannot_order_does_not_end_the_number_first(tmp_path: Path, order: str, why: str) -> None:
+async def test_again_that_cannot_order_does_not_end_the_number_first(tmp_path: Path, deed: str, why: str) -> None:
     async with open_scene(tmp_path) as scene:
         number = await scene.order()
         scene.sms.arrive(number.id, "314159")
         await scene.hears("314159", OMAR)
-        await scene.ask(ADA, order, "")
+        await scene.ask(ADA, deed, "")
         await scene.ask(OMAR, "/again 1", why)
         await scene.settle()
         assert number.live
@@ -204,7 +205,7 @@ async def test_a_backup_from_the_future_does_not_eat_the_history(tmp_path: Path)
 
 
 async def test_only_the_decision_that_counts_is_in_the_audit(tmp_path: Path) -> None:
-    async with open_scene(tmp_path, clock=FastClock(150.0, NOON)) as scene:
+    async with open_scene(tmp_path, clock=FastClock(HURRY, NOON)) as scene:
         desk = scene.app.desk
         scene.sms.faults.add(Fault(kind=FaultKind.RESET_AFTER, route=CREATES))
         scene.say(OMAR, "/order whatsapp indonesia")
@@ -234,7 +235,7 @@ async def test_the_card_says_where_the_code_went_only_once_it_did(tmp_path: Path
 
 
 async def test_what_an_admin_has_decided_is_not_said_to_be_shown_by_the_balance(tmp_path: Path) -> None:
-    clock = FastClock(150.0, NOON)
+    clock = FastClock(HURRY, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, refund_expired=False)
     async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
         order = await scene.order()

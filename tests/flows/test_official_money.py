@@ -322,37 +322,6 @@ async def test_an_order_that_ends_while_the_balance_is_read_proves_nothing_for_a
         assert await scene.count("SELECT count(*) FROM entry WHERE reason = 'expired'") == 0
 
 
-async def test_a_cancel_that_comes_too_early_is_made_later_by_itself(tmp_path: Path) -> None:
-    clock = FastClock(SPEED, NOON)
-    sms = SmsWorld(now=clock.now, arrival=None, cancel_window=60.0)
-    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
-        order = await scene.order("whatsapp id")
-        card = await scene.hears("📱", OMAR)
-        assert "Cancel and refund" not in card.button_texts
-        told = await scene.ask(OMAR, "/cancel", "be canceled yet")
-        scene.press(OMAR, told, "Cancel as soon as it can be")
-        await scene.hears("I cancel #1 by myself", OMAR)
-        assert order.live
-        await scene.hears("came back", OMAR)
-        assert clock.now() >= order.created_at + 60
-        await scene.reconcile()
-
-
-async def test_an_sms_that_comes_before_the_planned_cancel_is_kept(tmp_path: Path) -> None:
-    clock = FastClock(SPEED, NOON)
-    sms = SmsWorld(now=clock.now, arrival=None, cancel_window=40.0)
-    async with open_scene(tmp_path, sms=sms, clock=clock, contract="official") as scene:
-        order = await scene.order("whatsapp id")
-        told = await scene.ask(OMAR, "/cancel", "be canceled yet")
-        scene.press(OMAR, told, "Cancel as soon as it can be")
-        await scene.hears("I cancel #1 by myself", OMAR)
-        sms.arrive(order.id, "314159")
-        await scene.hears("314159", OMAR)
-        await scene.until(lambda: clock.now() > order.created_at + 60)
-        assert order.status == OrderStatus.OTP_RECEIVED
-        assert sms.books.requests["POST", "/v1/orders/cancel"] <= 1
-
-
 async def test_the_days_cap_on_cancels_stops_nobody_from_watching(tmp_path: Path) -> None:
     clock = FastClock(SPEED, NOON)
     sms = SmsWorld(now=clock.now, arrival=None, cancels_per_day=1)

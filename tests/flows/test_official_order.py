@@ -139,7 +139,7 @@ async def test_a_price_that_rises_between_the_catalog_and_the_order_is_not_paid(
 
 
 async def test_a_product_that_left_the_catalog_since_it_was_listed_costs_nothing(scene: Scene) -> None:
-    """SMSCode says so in one way of a kind that it chooses from, and in another of a single product."""
+    """Of a kind that SMSCode chooses from, and of a single product."""
     for platform, name in (("whatsapp", "WhatsApp"), ("gojek", "Gojek")):
         await scene.ask(OMAR, f"/catalog {platform} id", name)
     scene.sms.clear_catalog()

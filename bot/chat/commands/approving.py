@@ -10,8 +10,6 @@ from bot.domain.orders import OrderState
 from bot.services import access, approvals, purchasing
 
 _MOST_SHOWN: Final = 15
-_LONGEST_NUMBER: Final = 18
-"""Digits of a request's number, so that it fits what SQLite counts with."""
 
 
 async def list_open(visit: Visit) -> None:
@@ -80,8 +78,7 @@ async def _names(visit: Visit) -> dict[int, str]:
 
 def _number(visit: Visit, command: str) -> int:
     """Which request is meant."""
-    typed = parsing.clean(visit.text).removeprefix("#")
-    number = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) <= _LONGEST_NUMBER else None
+    number = parsing.number_in(parsing.clean(visit.text))
     if number is None:
         raise WrongUsage(f"say which request: /{command} 3; /approvals lists them")
     return number
